@@ -1,0 +1,24 @@
+//! The control plane of the mesh: Kubernetes and SMI objects in, the exact Envoy configuration of every sidecar out.
+//!
+//! ```text
+//! PURE  api        Kubernetes and SMI objects as wire types, every served version, converted into the model
+//!       model      the domain in its own words: identity, service, workload, route, target, split, settings
+//!       world      World: everything known, as one immutable value; World::apply(Change)
+//!       policy     World -> decisions: who may call what, how traffic splits, each with the object that caused it
+//!       snapshot   decisions -> the Envoy resources of one proxy
+//! IO    ca         Issuer: the built-in certificate authority, rotation over an injected clock
+//!       xds        session (sans-IO state machine) and the ADS server
+//!       run        the one writer: the only file that knows every part
+//! ```
+//!
+//! # Invariants
+//!
+//! 1. The pure half has no async, no network, no file, no clock, no randomness and no map with a random order.
+//!    `tests/tidy.rs` reads the sources and fails on a forbidden import.
+//! 2. All that happens enters as a [`world::Change`], through one writer. The simulator and a real cluster use the same door.
+//! 3. [`snapshot::build`] cannot fail. A user's mistake is a [`model::Diagnostic`], never an `Err`.
+//! 4. Every route, cluster and RBAC policy names the object that caused it in its metadata.
+//! 5. Only what changed is recomputed, and only what differs is sent: resources are encoded so that equal content has
+//!    equal bytes, and their version is a hash of those bytes.
+
+pub mod model;
