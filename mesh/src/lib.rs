@@ -21,4 +21,10 @@
 //! 5. Only what changed is recomputed, and only what differs is sent: resources are encoded so that equal content has
 //!    equal bytes, and their version is a hash of those bytes.
 
+pub mod api;
 pub mod model;
+pub mod policy;
+pub mod snapshot;
+#[cfg(test)]
+mod testing;
+pub mod world;
