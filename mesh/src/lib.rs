@@ -22,6 +22,7 @@
 //!    equal bytes, and their version is a hash of those bytes.
 
 pub mod api;
+pub mod ca;
 pub mod model;
 pub mod policy;
 pub mod snapshot;
