@@ -25,7 +25,9 @@ pub mod api;
 pub mod ca;
 pub mod model;
 pub mod policy;
+pub mod run;
 pub mod snapshot;
 #[cfg(test)]
 mod testing;
 pub mod world;
+pub mod xds;
