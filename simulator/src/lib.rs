@@ -15,8 +15,10 @@
 //! cli        the `simulator` command
 //! ```
 
+pub mod client;
 pub mod exchange;
 pub mod judge;
 pub mod scenario;
+pub mod workload;
 
 pub use scenario::Scenario;
