@@ -15,7 +15,9 @@
 //! cli        the `simulator` command
 //! ```
 
+pub mod adapt;
 pub mod client;
+pub mod envoy;
 pub mod exchange;
 pub mod judge;
 pub mod scenario;
