@@ -18,6 +18,7 @@
 pub mod adapt;
 pub mod client;
 pub mod envoy;
+pub mod evaluator;
 pub mod exchange;
 pub mod judge;
 pub mod scenario;
