@@ -16,12 +16,18 @@
 //! ```
 
 pub mod adapt;
+pub mod cli;
 pub mod client;
 pub mod envoy;
 pub mod evaluator;
 pub mod exchange;
 pub mod judge;
+pub mod lab;
+pub mod report;
+pub mod run;
 pub mod scenario;
+mod verify;
 pub mod workload;
 
 pub use scenario::Scenario;
+pub use verify::Failure;
