@@ -107,7 +107,7 @@ fn key(change: &Change) -> String {
 fn pods_of_one_class_have_equal_snapshots() {
     proptest!(cases(48), |(changes in strategy::world())| {
         let world = world(changes);
-        let mut of_class = std::collections::BTreeMap::new();
+        let mut of_class = BTreeMap::new();
         for pod in world.workloads() {
             let class = super::Class::of(&world, &pod.name);
             let snapshot = build(&world, &pod.name);
