@@ -6,7 +6,7 @@
 //!                     └── line and column ── field path ◄── mistake ───┘
 //! ```
 //!
-//! [`parse`] does it all. Wire types are plain serde types with a JSON Schema, all closed: an unknown field is an error.
+//! [`parse`] does it all; [`read`] takes an object from an API server the same way. Wire types are plain serde types with a JSON Schema, all closed: an unknown field is an error.
 //! They read JSON from an API server just as well; a conversion's [`Fault`] names the field in either case.
 //!
 //! What is checked here is what one object alone can tell: syntax, types, names, ports, weights. What takes the rest of the
@@ -25,27 +25,42 @@
 //! | a dot that ends a host name in a TrafficSplit | dropped |
 //! | weights above 10⁹ | an error: sums must stay within 64 bits |
 
+mod convert;
+pub mod crd;
 mod decode;
+pub mod duration;
+pub mod egress;
 mod error;
+pub mod extension_service;
 mod headers;
+pub mod ingress_backend;
+mod json;
 mod manifest;
 pub mod mesh_config;
+pub mod mesh_root_certificate;
 mod metadata;
 mod name;
 mod protocol;
 mod quantity;
+pub mod rate_limit;
+pub mod retry;
 pub mod route_group;
 mod served;
 pub mod service;
 pub mod stream_route;
 mod suggest;
+pub mod telemetry;
 #[cfg(test)]
 mod tests;
+mod tls_names;
 pub mod traffic_split;
 pub mod traffic_target;
 mod tree;
+pub mod upstream_traffic_setting;
 
+pub use convert::convert;
 pub use error::{Fault, ManifestError};
+pub use json::read;
 pub use manifest::{Manifest, locate, parse};
 pub use metadata::{Ignored, ObjectMeta, Port, Resource};
 pub use protocol::{Transport, protocol};

@@ -6,9 +6,14 @@
 //!       world      World: everything known, as one immutable value; World::apply(Change)
 //!       policy     World -> decisions: who may call what, how traffic splits, each with the object that caused it
 //!       snapshot   decisions -> the Envoy resources of one proxy
-//! IO    ca         Issuer: the built-in certificate authority, rotation over an injected clock
+//! IO    k8s        watch -> Change; status, Events and leases back
 //!       xds        session (sans-IO state machine) and the ADS server
-//!       run        the one writer: the only file that knows every part
+//!       ca         Issuer: built-in, Vault, cert-manager; rotation over an injected clock
+//!       inject     pod + settings -> JSON patch (pure), mutating webhook
+//!       validate   admission rules (pure), validating and conversion webhook
+//!       admin      health, metrics, debug endpoints
+//!       run        the one writer, and the ADS server that it feeds
+//!       controller the only part that knows every other: `osm-controller`
 //! ```
 //!
 //! # Invariants
@@ -21,13 +26,18 @@
 //! 5. Only what changed is recomputed, and only what differs is sent: resources are encoded so that equal content has
 //!    equal bytes, and their version is a hash of those bytes.
 
+pub mod admin;
 pub mod api;
 pub mod ca;
+pub mod controller;
+pub mod inject;
+pub mod k8s;
 pub mod model;
 pub mod policy;
 pub mod run;
 pub mod snapshot;
 #[cfg(test)]
 mod testing;
+pub mod validate;
 pub mod world;
 pub mod xds;

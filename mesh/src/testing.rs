@@ -10,7 +10,7 @@ use proptest::test_runner::Config;
 
 use crate::{
     api::{Manifest, parse},
-    model::{Leaf, ObjectName, PrivateKey, ServiceAccount, Settings, TrustBundle, Workload},
+    model::{Leaf, ObjectName, PrivateKey, ServiceAccount, TrustBundle, TrustDomain, Workload},
     world::{Change, Object, World},
 };
 
@@ -57,14 +57,21 @@ pub(crate) fn world(yaml: &str, pods: impl IntoIterator<Item = Workload>) -> Wor
 
 /// Applies more manifests.
 pub(crate) fn add(world: &mut World, yaml: &str) {
-    let mut addresses = (1..=250).map(|i| Ipv4Addr::new(10, 96, 0, i));
-    for manifest in parse(yaml, "test.yaml", "shop").expect("the test's manifests are sound") {
+    put(world, parse(yaml, "test.yaml", "shop").expect("the test's manifests are sound"));
+}
+
+/// Applies manifests that are read already.
+pub(crate) fn put(world: &mut World, manifests: Vec<Manifest>) {
+    let mut addresses = (1..=250).map(|i| Ipv4Addr::new(10, 96, 0, i)).cycle();
+    for manifest in manifests {
         world.apply(match manifest {
             Manifest::Object(object) => Change::Put(object),
             Manifest::UnassignedService(service) => {
                 Change::Put(Object::Service(service.assign(addresses.next().expect("an address").into())))
             }
-            Manifest::MeshConfig { permissive, .. } => Change::Settings(Settings { permissive, ..Settings::default() }),
+            Manifest::MeshConfig { spec, .. } => Change::Settings(spec.settings(TrustDomain::default())),
+            // Nothing of it is in the world.
+            Manifest::MeshRootCertificate { .. } => continue,
         });
     }
 }

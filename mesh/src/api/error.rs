@@ -44,7 +44,7 @@ pub struct Fault {
 
 impl Fault {
     /// `message` about `field`.
-    pub(super) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into(), hint: None, at_key: false }
     }
 

@@ -138,7 +138,9 @@ impl JsonSchema for Headers {
                     "additionalProperties": { "type": "string" }
                 } },
                 { "type": "object", "additionalProperties": { "type": "string" } },
-            ]
+            ],
+            // A CRD can offer only one of the two; there, anything goes until the webhook has read it.
+            "x-kubernetes-preserve-unknown-fields": true
         })
     }
 }

@@ -6,14 +6,18 @@ use serde::de::DeserializeOwned;
 
 use super::{
     decode::decode,
+    egress,
     error::{Fault, ManifestError, quoted},
-    mesh_config::MeshConfig,
+    extension_service, ingress_backend,
+    mesh_config::{MeshConfig, MeshConfigSpec},
+    mesh_root_certificate::{MeshRootCertificate, MeshRootCertificateSpec},
     metadata::Metadata,
-    name, route_group,
+    name, retry, route_group,
     served::{self, Served},
     service::{self, Assigned, UnassignedService},
-    stream_route, traffic_split, traffic_target,
+    stream_route, telemetry, traffic_split, traffic_target,
     tree::{MAX_TEXT, Node, Place, Value, documents},
+    upstream_traffic_setting,
 };
 use crate::{
     model::{Kind, ObjectName, ObjectRef},
@@ -31,8 +35,17 @@ pub enum Manifest {
     MeshConfig {
         /// The object's own name.
         name: ObjectName,
-        /// `spec.traffic.enablePermissiveTrafficPolicyMode`.
-        permissive: bool,
+        /// `spec`.
+        spec: Box<MeshConfigSpec>,
+    },
+    /// Where the root of all workload certificates comes from.
+    MeshRootCertificate {
+        /// The object's own name.
+        name: ObjectName,
+        /// When it came to be, in seconds since the Unix epoch, if the API server has told.
+        created: Option<i64>,
+        /// `spec`.
+        spec: Box<MeshRootCertificateSpec>,
     },
 }
 
@@ -43,6 +56,7 @@ impl Manifest {
             Self::Object(object) => object.reference(),
             Self::UnassignedService(service) => ObjectRef::new(Kind::Service, service.name().clone()),
             Self::MeshConfig { name, .. } => ObjectRef::new(Kind::MeshConfig, name.clone()),
+            Self::MeshRootCertificate { name, .. } => ObjectRef::new(Kind::MeshRootCertificate, name.clone()),
         }
     }
 }
@@ -141,10 +155,15 @@ fn read(node: &Node, default_namespace: &str) -> Result<Manifest, (Place, Fault)
     if let Some((field, place)) = node.repeated_key() {
         return Err((place, Fault::new(field, "is given twice")));
     }
-    served::version(node)
-        .and_then(|version| convert(version, node, default_namespace))
-        .map_err(hint_at_version)
-        .map_err(|fault| (node.locate(&fault.field, fault.at_key).clone(), fault))
+    from_node(node, default_namespace).map_err(|fault| (node.locate(&fault.field, fault.at_key).clone(), fault))
+}
+
+/// Reads one object out of a tree.
+pub(super) fn from_node(node: &Node, default_namespace: &str) -> Result<Manifest, Fault> {
+    // What an older version cannot say stands in annotations, and counts all the same.
+    let restored = super::convert::restored(node)?;
+    let node = restored.as_ref().unwrap_or(node);
+    served::version(node).and_then(|version| convert(version, node, default_namespace)).map_err(hint_at_version)
 }
 
 /// Older versions have at the top level what newer ones have under `spec`; examples of the specification mix them up.
@@ -191,6 +210,21 @@ fn convert(version: Served, node: &Node, default_namespace: &str) -> Result<Mani
         Served::TrafficSplitV1Alpha3 => reader.object::<traffic_split::v1alpha3::TrafficSplit, _>(Object::TrafficSplit),
         Served::ServiceV1 => reader.service(),
         Served::MeshConfigV1Alpha2 => reader.mesh_config(),
+        Served::EgressV1Alpha1 => reader.object::<egress::v1alpha1::Egress, _>(Object::Egress),
+        Served::IngressBackendV1Alpha1 => {
+            reader.object::<ingress_backend::v1alpha1::IngressBackend, _>(Object::IngressBackend)
+        }
+        Served::RetryV1Alpha1 => reader.object::<retry::Retry, _>(Object::Retry),
+        Served::UpstreamTrafficSettingV1Alpha1 => {
+            reader.object::<upstream_traffic_setting::UpstreamTrafficSetting, _>(|setting| {
+                Object::UpstreamTrafficSetting(Box::new(setting))
+            })
+        }
+        Served::TelemetryV1Alpha1 => reader.object::<telemetry::Telemetry, _>(Object::Telemetry),
+        Served::ExtensionServiceV1Alpha2 => {
+            reader.object::<extension_service::ExtensionService, _>(Object::ExtensionService)
+        }
+        Served::MeshRootCertificateV1Alpha2 => reader.mesh_root_certificate(),
     }
 }
 
@@ -222,13 +256,16 @@ impl Reader<'_> {
     }
 
     fn mesh_config(&self) -> Result<Manifest, Fault> {
-        let wire: MeshConfig = self.read().map_err(|fault| {
-            // Such a field is spelt right more often than not: OSM has it, this mesh does not yet.
-            let unknown = fault.at_key && fault.field.starts_with("spec");
-            if unknown { Fault { message: "is not supported yet".to_owned(), ..fault } } else { fault }
-        })?;
-        let permissive = wire.spec.traffic.enable_permissive_traffic_policy_mode;
-        Ok(Manifest::MeshConfig { name: wire.metadata.object_name()?, permissive })
+        let wire: MeshConfig = self.read()?;
+        wire.spec.check()?;
+        Ok(Manifest::MeshConfig { name: wire.metadata.object_name()?, spec: Box::new(wire.spec) })
+    }
+
+    fn mesh_root_certificate(&self) -> Result<Manifest, Fault> {
+        let wire: MeshRootCertificate = self.read()?;
+        wire.spec.check()?;
+        let (name, created) = (wire.metadata.object_name()?, wire.metadata.created()?);
+        Ok(Manifest::MeshRootCertificate { name, created, spec: Box::new(wire.spec) })
     }
 }
 

@@ -24,6 +24,13 @@ pub(super) enum Served {
     TrafficSplitV1Alpha3,
     ServiceV1,
     MeshConfigV1Alpha2,
+    EgressV1Alpha1,
+    IngressBackendV1Alpha1,
+    RetryV1Alpha1,
+    UpstreamTrafficSettingV1Alpha1,
+    TelemetryV1Alpha1,
+    ExtensionServiceV1Alpha2,
+    MeshRootCertificateV1Alpha2,
 }
 
 /// Every kind, with each `apiVersion` and its shape.
@@ -66,6 +73,13 @@ const KINDS: &[(&str, &[(&str, Served)])] = &[
     ),
     ("Service", &[("v1", Served::ServiceV1)]),
     ("MeshConfig", &[("config.openservicemesh.io/v1alpha2", Served::MeshConfigV1Alpha2)]),
+    ("Egress", &[("policy.openservicemesh.io/v1alpha1", Served::EgressV1Alpha1)]),
+    ("IngressBackend", &[("policy.openservicemesh.io/v1alpha1", Served::IngressBackendV1Alpha1)]),
+    ("Retry", &[("policy.openservicemesh.io/v1alpha1", Served::RetryV1Alpha1)]),
+    ("UpstreamTrafficSetting", &[("policy.openservicemesh.io/v1alpha1", Served::UpstreamTrafficSettingV1Alpha1)]),
+    ("Telemetry", &[("policy.openservicemesh.io/v1alpha1", Served::TelemetryV1Alpha1)]),
+    ("ExtensionService", &[("config.openservicemesh.io/v1alpha2", Served::ExtensionServiceV1Alpha2)]),
+    ("MeshRootCertificate", &[("config.openservicemesh.io/v1alpha2", Served::MeshRootCertificateV1Alpha2)]),
 ];
 
 /// The shape of an object, by its `kind` and `apiVersion`.

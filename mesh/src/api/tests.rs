@@ -3,8 +3,10 @@
 mod errors;
 mod examples;
 mod kinds;
+mod limits;
 mod random;
 mod schema;
+mod telemetry;
 mod text;
 
 use super::{Manifest, parse};

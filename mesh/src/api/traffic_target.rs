@@ -7,15 +7,16 @@
 //! | v1alpha3 | `spec` | `rules` | – (ports moved to TCPRoute) |
 //!
 //! The port of the older versions is kept: it narrows what the target opens. The conversion of the SMI SDK drops it, which
-//! opens every port of the destination instead.
+//! opens every port of the destination instead. In v1alpha3 it stands in the annotation [`DESTINATION_PORT`].
 
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub use super::convert::DESTINATION_PORT;
 use super::{
-    error::Fault,
+    error::{Fault, quoted},
     metadata::{Metadata, ObjectMeta, Port, Resource},
     name,
 };
@@ -178,7 +179,21 @@ impl TryFrom<v1alpha3::TrafficTarget> for model::TrafficTarget {
 
     fn try_from(wire: v1alpha3::TrafficTarget) -> Result<Self, Fault> {
         let name = wire.metadata.object_name()?;
-        from_spec(name, wire.spec, None).map_err(|fault| fault.under("spec"))
+        let destination_port = kept_port(&wire.metadata)?;
+        from_spec(name, wire.spec, destination_port).map_err(|fault| fault.under("spec"))
+    }
+}
+
+/// The `destination.port` that the object had in an older version.
+fn kept_port(metadata: &ObjectMeta) -> Result<Option<u16>, Fault> {
+    let Some(kept) = metadata.annotations.get(DESTINATION_PORT) else { return Ok(None) };
+    match kept.parse() {
+        Ok(port) if port > 0 => Ok(Some(port)),
+        // Without it the target would open every port.
+        _ => Err(Fault::new(
+            format!("metadata.annotations[\"{DESTINATION_PORT}\"]"),
+            format!("{} is not a port from 1 to 65535", quoted(kept)),
+        )),
     }
 }
 
@@ -213,7 +228,8 @@ fn from_spec(
     })
 }
 
-fn subjects(wire: Vec<Subject>) -> Result<Vec<model::Subject>, Fault> {
+/// Sources: `sources[i]` in errors.
+pub(super) fn subjects(wire: Vec<Subject>) -> Result<Vec<model::Subject>, Fault> {
     wire.into_iter().enumerate().map(|(i, source)| subject(source, &format!("sources[{i}]"))).collect()
 }
 

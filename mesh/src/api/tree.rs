@@ -17,7 +17,7 @@ use super::error::segment;
 pub(super) const MAX_TEXT: usize = 4 << 20;
 
 /// Deepest nesting that is read. The deepest field of any served object lies at 8.
-const MAX_DEPTH: usize = 32;
+pub(super) const MAX_DEPTH: usize = 32;
 
 /// A place in the text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

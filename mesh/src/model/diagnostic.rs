@@ -60,6 +60,22 @@ pub enum Code {
     PortConflict,
     /// A port's protocol is not carried by the sidecar.
     UnsupportedProtocol,
+    /// An Egress names no destination.
+    NoDestination,
+    /// A service that is named as a source has no pods.
+    NoEndpoint,
+    /// A principal is demanded where no client certificate is asked for.
+    UnprovablePrincipal,
+    /// A Retry names a condition that Envoy does not know.
+    UnknownCondition,
+    /// Another Retry holds for the same source and destination.
+    ConflictingRetry,
+    /// Another UpstreamTrafficSetting holds for the same service.
+    ConflictingSetting,
+    /// A format of log entries that Envoy would refuse.
+    InvalidFormat,
+    /// Another Telemetry holds for the same pods.
+    ConflictingTelemetry,
 }
 
 impl Code {
@@ -83,6 +99,14 @@ impl Code {
             Self::DuplicateBackend => "DuplicateBackend",
             Self::PortConflict => "PortConflict",
             Self::UnsupportedProtocol => "UnsupportedProtocol",
+            Self::NoDestination => "NoDestination",
+            Self::NoEndpoint => "NoEndpoint",
+            Self::UnprovablePrincipal => "UnprovablePrincipal",
+            Self::UnknownCondition => "UnknownCondition",
+            Self::ConflictingRetry => "ConflictingRetry",
+            Self::ConflictingSetting => "ConflictingSetting",
+            Self::InvalidFormat => "InvalidFormat",
+            Self::ConflictingTelemetry => "ConflictingTelemetry",
         }
     }
 }

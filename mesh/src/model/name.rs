@@ -22,6 +22,20 @@ impl ObjectName {
     pub fn sibling(&self, name: impl Into<Arc<str>>) -> Self {
         Self { namespace: self.namespace.clone(), name: name.into() }
     }
+
+    /// The service that an object in this namespace means by `svc`, `svc.ns`, `svc.ns.svc`, … up to the FQDN; `None` if the host
+    /// lies elsewhere.
+    pub fn service_named(&self, written: &str) -> Option<Self> {
+        let own: &str = &self.namespace;
+        let (service, rest) = written.split_once('.').unwrap_or((written, ""));
+        let in_namespace = match rest.split_once('.') {
+            None => rest.is_empty() || rest == own,
+            Some((namespace, domain)) => {
+                namespace == own && matches!(domain, "svc" | "svc.cluster" | "svc.cluster.local")
+            }
+        };
+        (in_namespace && !service.is_empty()).then(|| self.sibling(service))
+    }
 }
 
 impl fmt::Display for ObjectName {
@@ -53,8 +67,24 @@ pub enum Kind {
     UdpRoute,
     /// `split.smi-spec.io` TrafficSplit.
     TrafficSplit,
+    /// `discovery.k8s.io` EndpointSlice.
+    EndpointSlice,
+    /// `policy.openservicemesh.io` Egress.
+    Egress,
+    /// `policy.openservicemesh.io` IngressBackend.
+    IngressBackend,
+    /// `policy.openservicemesh.io` Retry.
+    Retry,
+    /// `policy.openservicemesh.io` UpstreamTrafficSetting.
+    UpstreamTrafficSetting,
+    /// `policy.openservicemesh.io` Telemetry.
+    Telemetry,
+    /// `config.openservicemesh.io` ExtensionService.
+    ExtensionService,
     /// The mesh-wide settings.
     MeshConfig,
+    /// `config.openservicemesh.io` MeshRootCertificate.
+    MeshRootCertificate,
 }
 
 impl Kind {
@@ -68,7 +98,15 @@ impl Kind {
             Self::TcpRoute => "TCPRoute",
             Self::UdpRoute => "UDPRoute",
             Self::TrafficSplit => "TrafficSplit",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Egress => "Egress",
+            Self::IngressBackend => "IngressBackend",
+            Self::Retry => "Retry",
+            Self::UpstreamTrafficSetting => "UpstreamTrafficSetting",
+            Self::Telemetry => "Telemetry",
+            Self::ExtensionService => "ExtensionService",
             Self::MeshConfig => "MeshConfig",
+            Self::MeshRootCertificate => "MeshRootCertificate",
         }
     }
 }

@@ -33,14 +33,6 @@ impl TrafficSplit {
     /// The service that `written` names, if it lies in the split's namespace (traffic-split: "Services inside the
     /// namespace"): `svc`, `svc.ns`, `svc.ns.svc`, `svc.ns.svc.cluster` or `svc.ns.svc.cluster.local`.
     pub fn service_named(&self, written: &str) -> Option<ObjectName> {
-        let own: &str = &self.name.namespace;
-        let (service, rest) = written.split_once('.').unwrap_or((written, ""));
-        let in_namespace = match rest.split_once('.') {
-            None => rest.is_empty() || rest == own,
-            Some((namespace, domain)) => {
-                namespace == own && matches!(domain, "svc" | "svc.cluster" | "svc.cluster.local")
-            }
-        };
-        (in_namespace && !service.is_empty()).then(|| self.name.sibling(service))
+        self.name.service_named(written)
     }
 }

@@ -1,5 +1,7 @@
 //! Random worlds: small enough that objects meet, wide enough for every kind of rule, port and mistake.
 
+pub(crate) mod edge;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -17,9 +19,10 @@ use super::{leaf, pod};
 use crate::{
     api::{Manifest, parse},
     model::{
-        Backend, HttpMatch, HttpRouteGroup, Kind, Methods, ObjectName, ObjectRef, Protocol, RoutePorts, Rule, RuleKind,
-        Service, ServiceAccount, ServicePort, Settings, Subject, TargetPort, TcpRoute, TrafficSplit, TrafficTarget,
-        TrustBundle, TrustDomain, UdpRoute, Workload,
+        AccessLog, Backend, EndpointSlice, ExtensionService, Features, HttpMatch, HttpRouteGroup, Kind, Methods,
+        ObjectName, ObjectRef, OpenTelemetryLog, Protocol, RoutePorts, Rule, RuleKind, Service, ServiceAccount,
+        ServicePort, Settings, Subject, TargetPort, TcpRoute, Telemetry, Tracing, TracingProtocol, TrafficSplit,
+        TrafficTarget, TrustBundle, TrustDomain, UdpRoute, Workload,
     },
     world::{Change, Object},
 };
@@ -90,14 +93,18 @@ fn any_world() -> impl Strategy<Value = Vec<Change>> {
         many(target().prop_map(Object::TrafficTarget).boxed(), 1..6),
         many(routes(), 2..6),
         many(split().prop_map(Object::TrafficSplit).boxed(), 0..4),
+        many(telemetry().boxed(), 0..4),
+        many(slice().prop_map(Object::EndpointSlice).boxed(), 0..3),
     );
     let certificates = select(accounts()).prop_map(|a| Change::Certificate(leaf(&a)));
     let settings = settings().prop_map(Change::Settings);
-    (objects, vec(certificates, 0..4), vec(settings, 0..2)).prop_map(|((a, b, c, d, e), certificates, settings)| {
-        let trust = Change::Trust(TrustBundle { roots_pem: "ROOT".into() });
-        let parts = [vec![trust], a, b, c, d, e, certificates, settings];
-        parts.into_iter().flatten().collect()
-    })
+    (objects, vec(certificates, 0..4), vec(settings, 0..2)).prop_map(
+        |((a, b, c, d, e, f, g), certificates, settings)| {
+            let trust = Change::Trust(TrustBundle { roots_pem: "ROOT".into() });
+            let parts = [vec![trust], a, b, c, d, e, f, g, certificates, settings];
+            parts.into_iter().flatten().collect()
+        },
+    )
 }
 
 /// Anything that can happen.
@@ -105,6 +112,9 @@ pub(crate) fn change() -> impl Strategy<Value = Change> {
     prop_oneof![
         2 => select(core()),
         12 => object().prop_map(Change::Put),
+        1 => edge::egress().prop_map(|e| Change::Put(Object::Egress(e))),
+        2 => edge::ingress().prop_map(|i| Change::Put(Object::IngressBackend(i))),
+        1 => edge::ingress().prop_map(|i| Change::Gone(Object::IngressBackend(i).reference())),
         6 => object().prop_map(|o| Change::Gone(o.reference())),
         1 => select(namespaces()).prop_map(|ns| Change::Gone(ObjectRef::new(Kind::MeshConfig, ObjectName::new(ns, "m")))),
         1 => settings().prop_map(Change::Settings),
@@ -124,7 +134,9 @@ fn object() -> impl Strategy<Value = Object> {
         3 => workload().prop_map(Object::Workload),
         3 => target().prop_map(Object::TrafficTarget),
         2 => split().prop_map(Object::TrafficSplit),
+        2 => slice().prop_map(Object::EndpointSlice),
         3 => routes(),
+        1 => telemetry(),
     ]
 }
 
@@ -155,8 +167,35 @@ fn text(choices: &[&'static str]) -> impl Strategy<Value = Text> + use<> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    (proptest::bool::weighted(0.4), select(vec!["cluster.local", "mesh.example"]))
-        .prop_map(|(permissive, domain)| Settings { permissive, trust_domain: TrustDomain::new(domain) })
+    let tracing = |protocol| Some(Tracing { address: "spans.test".into(), port: 9411, protocol, sampling: 10_000 });
+    let tracing =
+        vec![None, tracing(TracingProtocol::OpenTelemetry), tracing(TracingProtocol::Zipkin("/api/v2/spans".into()))];
+    let domain = select(vec!["cluster.local", "mesh.example"]);
+    let parts = (proptest::bool::weighted(0.4), domain, proptest::bool::weighted(0.8), select(tracing));
+    parts.prop_map(|(permissive, domain, request_metrics, tracing)| Settings {
+        permissive,
+        trust_domain: TrustDomain::new(domain),
+        features: Features { request_metrics, ..Features::default() },
+        tracing,
+        ..Settings::default()
+    })
+}
+
+/// A Telemetry, or the receiver that it names.
+fn telemetry() -> impl Strategy<Value = Object> {
+    let receiver =
+        |name| ExtensionService { name, host: "logs.test".into(), port: 4317, http2: true, connect_timeout: None };
+    let selector = prop_oneof![Just(BTreeMap::new()), labels(1..2)];
+    let format =
+        select(vec![None, Some("%PROTOCOL%"), Some(r#"{"b": {"d": 1, "c": ["x"]}, "a": "%PROTOCOL%"}"#), Some("%")]);
+    let open_telemetry = option::of(named(&["e"]));
+    let telemetry = (named(&["t", "u"]), selector, format, open_telemetry).prop_map(|(name, selector, format, to)| {
+        let attributes = BTreeMap::from([("x".into(), "y".into()), ("code".into(), "%RESPONSE_CODE%".into())]);
+        let open_telemetry = to.map(|service| OpenTelemetryLog { service, attributes });
+        let access_log = Some(AccessLog { format: format.map(Text::from), open_telemetry });
+        Object::Telemetry(Telemetry { name, created: None, selector, access_log })
+    });
+    prop_oneof![2 => telemetry, 1 => named(&["e"]).prop_map(move |name| Object::ExtensionService(receiver(name)))]
 }
 
 fn service() -> impl Strategy<Value = Service> {
@@ -168,7 +207,7 @@ fn service() -> impl Strategy<Value = Service> {
     let selector = prop_oneof![
         8 => labels(1..2),
         2 => labels(2..3),
-        1 => Just(BTreeMap::new()),
+        2 => Just(BTreeMap::new()),
     ];
     let ports = btree_map(select(vec![80_u16, 81, 90]), (target_port(), protocol()), 1..4);
     (named(&["s", "t", "r"]), cluster_ip, selector, ports).prop_map(|(name, cluster_ip, selector, ports)| {
@@ -213,6 +252,12 @@ fn workload() -> impl Strategy<Value = Workload> {
             hostname,
             subdomain,
         })
+}
+
+fn slice() -> impl Strategy<Value = EndpointSlice> {
+    let addresses = || btree_set((1_u8..7).prop_map(|i| IpAddr::from(Ipv4Addr::new(10, 0, 0, i))), 0..4);
+    (named(&["e", "f", "g"]), text(&["s", "t", "r"]), addresses(), addresses())
+        .prop_map(|(name, service, ready, not_ready)| EndpointSlice { name, service, ready, not_ready })
 }
 
 fn group() -> impl Strategy<Value = HttpRouteGroup> {

@@ -4,10 +4,10 @@
 //! the routes that those name, the services that it may see (all pods, ports and splits of them), its certificate and the
 //! settings. [`Dependents`] follows these edges backwards, before and after the change, and unites both.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::World;
-use crate::model::{Kind, ObjectName, ObjectRef, ServiceAccount, TrafficSplit, TrafficTarget};
+use crate::model::{IngressSource, Kind, ObjectName, ObjectRef, ServiceAccount, TrafficSplit, TrafficTarget};
 
 /// The proxies that a change may concern; all others keep the snapshot that they have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,21 @@ impl Dependents {
         let name = self.subject.name.clone();
         match self.subject.kind {
             Kind::MeshConfig => self.everyone = true,
-            Kind::UdpRoute => {}
+            // Changed by hand and rarely. Who is not concerned gets no update: snapshots are compared before they are sent.
+            Kind::Egress
+            | Kind::IngressBackend
+            | Kind::Retry
+            | Kind::UpstreamTrafficSetting
+            | Kind::Telemetry
+            | Kind::ExtensionService => {
+                self.everyone = true;
+            }
+            Kind::EndpointSlice => {
+                if let Some(slice) = world.endpoint_slices.get(&name) {
+                    self.slice(world, &name.sibling(slice.service.clone()));
+                }
+            }
+            Kind::UdpRoute | Kind::MeshRootCertificate => {}
             Kind::Pod => self.pod(world, &name),
             Kind::Service => self.service(world, &name),
             Kind::TrafficTarget => world.targets.get(&name).into_iter().for_each(|t| self.target(t)),
@@ -85,6 +99,10 @@ impl Dependents {
                 for split in names(world.index.splits_by_http_route_group.get(&name)) {
                     world.splits.get(split).into_iter().for_each(|s| self.split(world, s));
                 }
+                let of =
+                    |owner: &ObjectName, groups: &[Arc<str>]| groups.iter().any(|g| owner.sibling(g.clone()) == name);
+                self.everyone |= world.egresses().any(|e| of(&e.name, &e.route_groups))
+                    || world.ingress_backends().any(|i| of(&i.name, &i.route_groups));
             }
         }
     }
@@ -93,12 +111,32 @@ impl Dependents {
         self.pods.insert(name.clone());
         for service in names(world.index.services_of.get(name)) {
             self.viewers(world, service);
+            self.behind_gateway(world, service);
+        }
+    }
+
+    /// The pods that let in whoever belongs to `gateway`.
+    fn behind_gateway(&mut self, world: &World, gateway: &ObjectName) {
+        let named = |source: &IngressSource| matches!(source, IngressSource::Service(name) if name == gateway);
+        for ingress in world.ingress_backends().filter(|i| i.sources.iter().any(named)) {
+            for backend in &ingress.backends {
+                self.members(world, &ingress.name.sibling(backend.service.clone()));
+            }
+        }
+    }
+
+    /// A slice says who takes traffic; of a service without a selector also who belongs to it.
+    fn slice(&mut self, world: &World, service: &ObjectName) {
+        match world.services.get(service) {
+            Some(found) if found.selector.is_empty() => self.service(world, service),
+            _ => self.viewers(world, service),
         }
     }
 
     fn service(&mut self, world: &World, name: &ObjectName) {
         self.members(world, name);
         self.viewers(world, name);
+        self.behind_gateway(world, name);
         for leaf in leaves(world, name) {
             self.members(world, &leaf);
         }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use crate::model::{
-    HttpRouteGroup, Kind, Leaf, ObjectName, ObjectRef, Service, ServiceAccount, Settings, TcpRoute, TrafficSplit,
-    TrafficTarget, TrustBundle, UdpRoute, Workload,
+    Egress, EndpointSlice, ExtensionService, HttpRouteGroup, IngressBackend, Kind, Leaf, ObjectName, ObjectRef, Retry,
+    Service, ServiceAccount, Settings, TcpRoute, Telemetry, TrafficSplit, TrafficTarget, TrustBundle, UdpRoute,
+    UpstreamTrafficSetting, Workload,
 };
 
 /// Something that happened. The set is closed: simulator and Kubernetes use the same ones.
@@ -35,6 +36,13 @@ pub enum Object {
     UdpRoute(UdpRoute),
     TrafficTarget(TrafficTarget),
     TrafficSplit(TrafficSplit),
+    EndpointSlice(EndpointSlice),
+    Egress(Egress),
+    IngressBackend(IngressBackend),
+    Retry(Retry),
+    UpstreamTrafficSetting(Box<UpstreamTrafficSetting>),
+    Telemetry(Telemetry),
+    ExtensionService(ExtensionService),
 }
 
 impl Object {
@@ -53,6 +61,13 @@ impl Object {
             Self::UdpRoute(_) => Kind::UdpRoute,
             Self::TrafficTarget(_) => Kind::TrafficTarget,
             Self::TrafficSplit(_) => Kind::TrafficSplit,
+            Self::EndpointSlice(_) => Kind::EndpointSlice,
+            Self::Egress(_) => Kind::Egress,
+            Self::IngressBackend(_) => Kind::IngressBackend,
+            Self::Retry(_) => Kind::Retry,
+            Self::UpstreamTrafficSetting(_) => Kind::UpstreamTrafficSetting,
+            Self::Telemetry(_) => Kind::Telemetry,
+            Self::ExtensionService(_) => Kind::ExtensionService,
         }
     }
 
@@ -66,6 +81,13 @@ impl Object {
             Self::UdpRoute(o) => &o.name,
             Self::TrafficTarget(o) => &o.name,
             Self::TrafficSplit(o) => &o.name,
+            Self::EndpointSlice(o) => &o.name,
+            Self::Egress(o) => &o.name,
+            Self::IngressBackend(o) => &o.name,
+            Self::Retry(o) => &o.name,
+            Self::UpstreamTrafficSetting(o) => &o.name,
+            Self::Telemetry(o) => &o.name,
+            Self::ExtensionService(o) => &o.name,
         }
     }
 }

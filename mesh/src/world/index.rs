@@ -1,13 +1,18 @@
 //! Indexes over the objects of a world. They answer "who selects whom" and "who names whom" without a walk.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use imbl::{OrdMap, OrdSet};
 
-use crate::model::{ObjectName, RuleKind, Service, ServiceAccount, TrafficSplit, TrafficTarget, Workload};
+use crate::model::{
+    EndpointSlice, ObjectName, RuleKind, Service, ServiceAccount, TrafficSplit, TrafficTarget, Workload,
+};
 
 /// `(namespace, label key, label value)`.
 type Label = (Arc<str>, Arc<str>, Arc<str>);
+
+/// An address of pods of one namespace.
+type Address = (Arc<str>, IpAddr);
 
 /// A map from a key to the set of names below it.
 pub(super) type Names<K> = OrdMap<K, OrdSet<ObjectName>>;
@@ -34,23 +39,51 @@ pub(super) struct Index {
     pub(super) splits_by_root: Names<ObjectName>,
     pub(super) splits_by_backend: Names<ObjectName>,
     pub(super) splits_by_http_route_group: Names<ObjectName>,
+    /// Services → their EndpointSlices.
+    pub(super) slices_by_service: Names<ObjectName>,
+    slices_by_address: Names<Address>,
+    pods_by_address: Names<Address>,
+}
+
+/// The objects that an index leads to.
+#[derive(Clone, Copy)]
+pub(super) struct Objects<'w> {
+    pub(super) services: &'w OrdMap<ObjectName, Arc<Service>>,
+    pub(super) workloads: &'w OrdMap<ObjectName, Arc<Workload>>,
+    pub(super) slices: &'w OrdMap<ObjectName, Arc<EndpointSlice>>,
 }
 
 impl Index {
-    pub(super) fn insert_service(&mut self, service: &Service, workloads: &OrdMap<ObjectName, Arc<Workload>>) {
-        let Some(label) = selector_label(service) else { return };
+    pub(super) fn insert_service(&mut self, service: &Service, objects: Objects<'_>) {
+        let Some(label) = selector_label(service) else {
+            return self.join_by_address(service, objects);
+        };
         set(&mut self.services_by_label, label.clone(), &service.name, true);
         let candidates = self.pods_by_label.get(&label).cloned().unwrap_or_default();
-        for pod in candidates.iter().filter_map(|name| workloads.get(name)) {
+        for pod in candidates.iter().filter_map(|name| objects.workloads.get(name)) {
             if service.selects(&pod.labels) {
                 self.join(&service.name, pod);
             }
         }
     }
 
+    /// A service without a selector has the pods whose addresses its slices name. Only those of its own namespace: else
+    /// somebody could open ports on the pods of others.
+    fn join_by_address(&mut self, service: &Service, objects: Objects<'_>) {
+        let slices = self.slices_by_service.get(&service.name).cloned().unwrap_or_default();
+        let slices = slices.iter().filter_map(|name| objects.slices.get(name));
+        let addresses: BTreeSet<_> = slices.flat_map(|slice| addresses(slice)).collect();
+        let pods: BTreeSet<_> =
+            addresses.iter().flat_map(|a| self.pods_by_address.get(a).cloned().unwrap_or_default()).collect();
+        for pod in pods.iter().filter_map(|name| objects.workloads.get(name)) {
+            self.join(&service.name, pod);
+        }
+    }
+
     pub(super) fn remove_service(&mut self, service: &Service) {
-        let Some(label) = selector_label(service) else { return };
-        set(&mut self.services_by_label, label, &service.name, false);
+        if let Some(label) = selector_label(service) {
+            set(&mut self.services_by_label, label, &service.name, false);
+        }
         for pod in self.members.remove(&service.name).unwrap_or_default() {
             set(&mut self.services_of, pod, &service.name, false);
         }
@@ -65,22 +98,33 @@ impl Index {
         }
     }
 
-    pub(super) fn insert_workload(&mut self, pod: &Workload, services: &OrdMap<ObjectName, Arc<Service>>) {
+    pub(super) fn insert_workload(&mut self, pod: &Workload, objects: Objects<'_>) {
         set(&mut self.pods_by_account, pod.account.clone(), &pod.name, true);
         for (key, value) in &pod.labels {
             let label = (pod.name.namespace.clone(), key.clone(), value.clone());
             set(&mut self.pods_by_label, label.clone(), &pod.name, true);
             let candidates = self.services_by_label.get(&label).cloned().unwrap_or_default();
-            for service in candidates.iter().filter_map(|name| services.get(name)) {
+            for service in candidates.iter().filter_map(|name| objects.services.get(name)) {
                 if service.selects(&pod.labels) {
                     self.join(&service.name, pod);
                 }
+            }
+        }
+        let address = (pod.name.namespace.clone(), pod.address);
+        let slices = self.slices_by_address.get(&address).cloned().unwrap_or_default();
+        set(&mut self.pods_by_address, address, &pod.name, true);
+        let slices = slices.iter().filter_map(|name| objects.slices.get(name));
+        let named: BTreeSet<_> = slices.map(|slice| slice.name.sibling(slice.service.clone())).collect();
+        for service in named.iter().filter_map(|name| objects.services.get(name)) {
+            if service.selector.is_empty() {
+                self.join(&service.name, pod);
             }
         }
     }
 
     pub(super) fn remove_workload(&mut self, pod: &Workload) {
         set(&mut self.pods_by_account, pod.account.clone(), &pod.name, false);
+        set(&mut self.pods_by_address, (pod.name.namespace.clone(), pod.address), &pod.name, false);
         for (key, value) in &pod.labels {
             let label = (pod.name.namespace.clone(), key.clone(), value.clone());
             set(&mut self.pods_by_label, label, &pod.name, false);
@@ -97,6 +141,14 @@ impl Index {
         set(&mut self.services_of, pod.name.clone(), service, true);
         increment(&mut self.accounts_by_service, service, &pod.account);
         increment(&mut self.services_by_account, &pod.account, service);
+    }
+
+    /// Enters (`present`) or takes out a slice. Its service has to be removed before and inserted after.
+    pub(super) fn set_slice(&mut self, slice: &EndpointSlice, present: bool) {
+        set(&mut self.slices_by_service, slice.name.sibling(slice.service.clone()), &slice.name, present);
+        for address in addresses(slice) {
+            set(&mut self.slices_by_address, address, &slice.name, present);
+        }
     }
 
     /// Enters (`present`) or takes out whom a target names.
@@ -130,6 +182,12 @@ impl Index {
             set(&mut self.splits_by_http_route_group, split.name.sibling(group.clone()), &split.name, present);
         }
     }
+}
+
+/// What a slice names, whether it takes traffic or not.
+fn addresses(slice: &EndpointSlice) -> impl Iterator<Item = Address> {
+    let all: BTreeSet<_> = slice.ready.union(&slice.not_ready).copied().collect();
+    all.into_iter().map(|address| (slice.name.namespace.clone(), address))
 }
 
 /// The label pair by which a service is found; `None` if it selects no pod.

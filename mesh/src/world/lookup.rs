@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::World;
 use crate::model::{
-    HttpRouteGroup, Leaf, ObjectName, Service, ServiceAccount, Settings, TcpRoute, TrafficSplit, TrafficTarget,
-    TrustBundle, UdpRoute, Workload,
+    Egress, EndpointSlice, ExtensionService, HttpRouteGroup, IngressBackend, Leaf, ObjectName, Retry, Service,
+    ServiceAccount, Settings, TcpRoute, Telemetry, TrafficSplit, TrafficTarget, TrustBundle, UdpRoute,
+    UpstreamTrafficSetting, Workload,
 };
 
 impl World {
@@ -79,6 +80,38 @@ impl World {
         self.index.members.get(service).into_iter().flatten().filter_map(|pod| self.workloads.get(pod))
     }
 
+    /// The EndpointSlices of a service.
+    pub fn slices(&self, service: &ObjectName) -> impl Iterator<Item = &Arc<EndpointSlice>> {
+        self.index
+            .slices_by_service
+            .get(service)
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.endpoint_slices.get(name))
+    }
+
+    /// Whether a pod takes traffic as a member of a service.
+    ///
+    /// Where the service has EndpointSlices, they decide: the pod does if one of them has its address as ready. That covers
+    /// `publishNotReadyAddresses` and pods that terminate. Without slices, and where slices are only of the other address
+    /// family, the pod's own readiness does.
+    pub fn takes_traffic(&self, service: &ObjectName, pod: &Workload) -> bool {
+        let (mut decided, mut foreign) = (false, false);
+        for slice in self.slices(service) {
+            if slice.ready.contains(&pod.address) {
+                return true;
+            }
+            let mut families = slice.ready.iter().chain(&slice.not_ready).map(|a| a.is_ipv4() == pod.address.is_ipv4());
+            match families.next() {
+                Some(false) => foreign = true,
+                Some(true) => decided = true,
+                None => {}
+            }
+        }
+        let no_slices = self.slices(service).next().is_none();
+        if no_slices || (foreign && !decided) { pod.ready } else { false }
+    }
+
     /// The services that select a pod.
     pub fn services_of(&self, pod: &ObjectName) -> impl Iterator<Item = &Arc<Service>> {
         self.index.services_of.get(pod).into_iter().flatten().filter_map(|service| self.services.get(service))
@@ -118,5 +151,45 @@ impl World {
     /// The TrafficSplits that name this service as a backend.
     pub fn splits_by_backend(&self, service: &ObjectName) -> impl Iterator<Item = &Arc<TrafficSplit>> {
         self.index.splits_by_backend.get(service).into_iter().flatten().filter_map(|name| self.splits.get(name))
+    }
+
+    /// All Egress objects, by name.
+    pub fn egresses(&self) -> impl Iterator<Item = &Arc<Egress>> {
+        self.egresses.values()
+    }
+
+    /// All IngressBackend objects, by name.
+    pub fn ingress_backends(&self) -> impl Iterator<Item = &Arc<IngressBackend>> {
+        self.ingress_backends.values()
+    }
+
+    /// All Retry objects, by name.
+    pub fn retries(&self) -> impl Iterator<Item = &Arc<Retry>> {
+        self.retries.values()
+    }
+
+    /// All UpstreamTrafficSetting objects, by name.
+    pub fn upstream_settings(&self) -> impl Iterator<Item = &Arc<UpstreamTrafficSetting>> {
+        self.upstream_settings.values()
+    }
+
+    /// All Telemetry objects, by name.
+    pub fn telemetries(&self) -> impl Iterator<Item = &Arc<Telemetry>> {
+        self.telemetries.values()
+    }
+
+    /// All ExtensionService objects, by name.
+    pub fn extension_services(&self) -> impl Iterator<Item = &Arc<ExtensionService>> {
+        self.extension_services.values()
+    }
+
+    /// The UpstreamTrafficSetting called `name`.
+    pub fn upstream_setting(&self, name: &ObjectName) -> Option<&Arc<UpstreamTrafficSetting>> {
+        self.upstream_settings.get(name)
+    }
+
+    /// The ExtensionService called `name`.
+    pub fn extension_service(&self, name: &ObjectName) -> Option<&Arc<ExtensionService>> {
+        self.extension_services.get(name)
     }
 }

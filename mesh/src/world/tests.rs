@@ -1,5 +1,7 @@
 //! The indexes are what they should be, and no change forgets a proxy.
 
+mod slices;
+
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicU32, Ordering},
@@ -28,7 +30,10 @@ impl Survivors {
     fn apply(&mut self, change: &Change) {
         match change {
             Change::Put(object) => drop(self.objects.insert(object.reference(), object.clone())),
-            Change::Gone(gone) if gone.kind == Kind::MeshConfig => self.settings.permissive = false,
+            Change::Gone(gone) if gone.kind == Kind::MeshConfig => {
+                let trust_domain = self.settings.trust_domain.clone();
+                self.settings = Settings { trust_domain, ..Settings::default() };
+            }
             Change::Gone(gone) => drop(self.objects.remove(gone)),
             Change::Settings(settings) => self.settings = settings.clone(),
             Change::Trust(_) => self.trust = Some(change.clone()),

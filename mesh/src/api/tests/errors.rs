@@ -21,8 +21,8 @@ fn shape_of_the_document() {
 
 #[test]
 fn kinds_and_versions() {
-    assert_snapshot!(refused(&object("v1", "Servcie", "")), @"t.yaml:2:7: Servcie shop/n kind: `Servcie` is not a kind that the mesh reads; it reads `TrafficTarget`, `HTTPRouteGroup`, `TCPRoute`, `UDPRoute`, `TrafficSplit`, `Service`, `MeshConfig` (did you mean `Service`?)");
-    assert_snapshot!(refused(&object("v1", "Pod", "")), @"t.yaml:2:7: Pod shop/n kind: `Pod` is not a kind that the mesh reads; it reads `TrafficTarget`, `HTTPRouteGroup`, `TCPRoute`, `UDPRoute`, `TrafficSplit`, `Service`, `MeshConfig`");
+    assert_snapshot!(refused(&object("v1", "Servcie", "")), @"t.yaml:2:7: Servcie shop/n kind: `Servcie` is not a kind that the mesh reads; it reads `TrafficTarget`, `HTTPRouteGroup`, `TCPRoute`, `UDPRoute`, `TrafficSplit`, `Service`, `MeshConfig`, `Egress`, `IngressBackend`, `Retry`, `UpstreamTrafficSetting`, `Telemetry`, `ExtensionService`, `MeshRootCertificate` (did you mean `Service`?)");
+    assert_snapshot!(refused(&object("v1", "Pod", "")), @"t.yaml:2:7: Pod shop/n kind: `Pod` is not a kind that the mesh reads; it reads `TrafficTarget`, `HTTPRouteGroup`, `TCPRoute`, `UDPRoute`, `TrafficSplit`, `Service`, `MeshConfig`, `Egress`, `IngressBackend`, `Retry`, `UpstreamTrafficSetting`, `Telemetry`, `ExtensionService`, `MeshRootCertificate`");
     assert_snapshot!(refused(&object("split.smi-spec.io/v1beta1", "TrafficSplit", "")), @"t.yaml:1:13: TrafficSplit shop/n apiVersion: TrafficSplit is served as `split.smi-spec.io/v1alpha1`, `split.smi-spec.io/v1alpha2`, `split.smi-spec.io/v1alpha3`, `split.smi-spec.io/v1alpha4`, not as `split.smi-spec.io/v1beta1` (did you mean `split.smi-spec.io/v1alpha1`?)");
     assert_snapshot!(refused(&object("specs.smi-spec.io/v1alpha4", "TrafficSplit", "")), @"t.yaml:1:13: TrafficSplit shop/n apiVersion: TrafficSplit is served as `split.smi-spec.io/v1alpha1`, `split.smi-spec.io/v1alpha2`, `split.smi-spec.io/v1alpha3`, `split.smi-spec.io/v1alpha4`, not as `specs.smi-spec.io/v1alpha4` (did you mean `split.smi-spec.io/v1alpha4`?)");
     assert_snapshot!(refused(&object("access.smi-spec.io/v1alpha4", "TrafficTarget", "")), @"t.yaml:1:13: TrafficTarget shop/n apiVersion: TrafficTarget is served as `access.smi-spec.io/v1alpha1`, `access.smi-spec.io/v1alpha2`, `access.smi-spec.io/v1alpha3`, not as `access.smi-spec.io/v1alpha4` (did you mean `access.smi-spec.io/v1alpha3`?)");
@@ -157,7 +157,39 @@ fn services() {
 #[test]
 fn mesh_configs() {
     assert_snapshot!(refused(&object("config.openservicemesh.io/v1alpha2", "MeshConfig", "")), @"t.yaml:1:1: MeshConfig shop/n spec: is missing");
-    assert_snapshot!(refused(&object("config.openservicemesh.io/v1alpha2", "MeshConfig", "spec: {sidecar: {}}")), @"t.yaml:4:8: MeshConfig shop/n spec.sidecar: is not supported yet");
-    assert_snapshot!(refused(&object("config.openservicemesh.io/v1alpha2", "MeshConfig", "spec: {traffic: {enableEgress: true}}")), @"t.yaml:4:18: MeshConfig shop/n spec.traffic.enableEgress: is not supported yet");
+    assert_snapshot!(refused(&object("config.openservicemesh.io/v1alpha2", "MeshConfig", "spec: {sidecar: {image: x}}")), @"t.yaml:4:18: MeshConfig shop/n spec.sidecar.image: unknown field: known here are `enablePrivilegedInitContainer`, `logLevel`, `envoyImage`, `envoyWindowsImage`, `initContainerImage`, `maxDataPlaneConnections`, `configResyncInterval`, `resources`, `tlsMinProtocolVersion`, `tlsMaxProtocolVersion`, `cipherSuites`, `ecdhCurves`, `localProxyMode`");
+    assert_snapshot!(refused(&object("config.openservicemesh.io/v1alpha2", "MeshConfig", "spec: {sidecar: {tlsMinProtocolVersion: TLSv1_3, tlsMaxProtocolVersion: TLSv1_2}}")), @"t.yaml:4:41: MeshConfig shop/n spec.sidecar.tlsMinProtocolVersion: is newer than `tlsMaxProtocolVersion`: no connection could be made");
     assert_snapshot!(refused(&object("config.openservicemesh.io/v1alpha2", "MeshConfig", "spec: {traffic: {enablePermissiveTrafficPolicyMode: 'true'}}")), @"t.yaml:4:53: MeshConfig shop/n spec.traffic.enablePermissiveTrafficPolicyMode: expected `true` or `false`, found the text `true` (take it out of the quotes)");
+}
+
+#[test]
+fn mesh_root_certificates() {
+    let refused = |spec: &str| {
+        refused(&object("config.openservicemesh.io/v1alpha2", "MeshRootCertificate", &format!("spec: {spec}")))
+    };
+    let tresor = "tresor: {ca: {secretRef: {name: a, namespace: b}}}";
+    let cert_manager = "certManager: {issuerName: i}";
+    let vault = |host: &str, role: &str, key: &str| {
+        let token = format!("{{secretKeyRef: {{name: t, namespace: n, key: '{key}'}}}}");
+        format!("{{provider: {{vault: {{host: '{host}', port: 8200, role: '{role}', token: {token}}}}}}}")
+    };
+    for (spec, expected) in [
+        ("{}".to_owned(), "spec.provider: is missing"),
+        ("{provider: {}}".to_owned(), "spec.provider: names no provider"),
+        (format!("{{provider: {{{tresor}, {cert_manager}}}}}"), "spec.provider: names several providers"),
+        (format!("{{provider: {{{tresor}}}, role: main}}"), "spec.role: `main` is not one of"),
+        (format!("{{provider: {{{tresor}}}, trustDomain: a/b}}"), "spec.trustDomain: `a/b` is not a valid name"),
+        ("{provider: {tresor: {ca: {secretRef: {name: a}}}}}".to_owned(), "secretRef.namespace: is missing"),
+        (vault("https://vault", "r", "k"), "spec.provider.vault.host: `https://vault` is no host name"),
+        (vault("vault", "a/b", "k"), "spec.provider.vault.role: `a/b` is no role"),
+        (vault("vault", "..", "k"), "spec.provider.vault.role: `..` is no role"),
+        (vault("vault", "r", ""), "secretKeyRef.key: is empty"),
+        (
+            "{provider: {certManager: {issuerName: i, issuerKind: Other}}}".to_owned(),
+            "issuerKind: `Other` is not one of",
+        ),
+    ] {
+        let told = refused(&spec);
+        assert!(told.contains(expected), "{spec}: {told}");
+    }
 }

@@ -6,9 +6,10 @@ use std::{
 
 use super::{Manifest, good, object};
 use crate::{
+    api::mesh_root_certificate::{IssuerKind, Provider, Role, VaultProtocol},
     model::{
         Backend, HttpMatch, HttpRouteGroup, Methods, ObjectName, Protocol, RoutePorts, Rule, RuleKind, Service,
-        ServicePort, Subject, TargetPort, TcpRoute, TrafficSplit, TrafficTarget, UdpRoute,
+        ServicePort, Subject, TargetPort, TcpRoute, TrafficSplit, TrafficTarget, TrustDomain, UdpRoute,
     },
     world::Object,
 };
@@ -270,8 +271,33 @@ fn mesh_config() {
         ("{traffic: {enablePermissiveTrafficPolicyMode: true}}", true),
     ] {
         let text = object("config.openservicemesh.io/v1alpha2", "MeshConfig", &format!("spec: {spec}"));
-        assert_eq!(good(&text), [Manifest::MeshConfig { name: name(), permissive: expected }], "{spec}");
+        let manifests = good(&text);
+        let [Manifest::MeshConfig { name: found, spec: read }] = manifests.as_slice() else { panic!("{spec}") };
+        assert_eq!((found, read.settings(TrustDomain::default()).permissive), (&name(), expected), "{spec}");
     }
+}
+
+#[test]
+fn mesh_root_certificate() {
+    let read = |spec: &str| {
+        let text = object("config.openservicemesh.io/v1alpha2", "MeshRootCertificate", &format!("spec: {spec}"));
+        match good(&text).remove(0) {
+            Manifest::MeshRootCertificate { name: found, created: None, spec } if found == name() => *spec,
+            other => panic!("{other:?}"),
+        }
+    };
+    let tresor = read("{provider: {tresor: {ca: {secretRef: {name: osm-ca-bundle, namespace: osm-system}}}}}");
+    assert_eq!((tresor.trust_domain(), tresor.role), (TrustDomain::default(), Role::Active));
+    assert!(matches!(tresor.provider.chosen(), Ok(Provider::Tresor(t)) if t.ca.secret_ref.name == "osm-ca-bundle"));
+    let token = "token: {secretKeyRef: {name: t, key: k, namespace: n}}";
+    let vault = format!("{{host: 10.0.0.1, port: 8200, role: osm, protocol: http, {token}}}");
+    let vault = read(&format!("{{provider: {{vault: {vault}}}, trustDomain: td, role: passive, spiffeEnabled: true}}"));
+    assert_eq!((vault.trust_domain(), vault.role), (TrustDomain::new("td"), Role::Passive));
+    assert!(matches!(vault.provider.chosen(), Ok(Provider::Vault(v)) if v.protocol == VaultProtocol::Http));
+    let issuer = read("{provider: {certManager: {issuerName: i, issuerKind: ClusterIssuer}}, role: inactive}");
+    assert!(
+        matches!(issuer.provider.chosen(), Ok(Provider::CertManager(c)) if c.issuer_kind == IssuerKind::ClusterIssuer)
+    );
 }
 
 #[test]
@@ -295,4 +321,36 @@ spec: {matches: {ports: []}}
 status: {conditions: []}
 ";
     assert_eq!(only(text), Object::TcpRoute(TcpRoute { name: name(), ports: RoutePorts::All }));
+}
+
+#[test]
+fn egress_and_ingress_backend() {
+    let egress = only(&object(
+        "policy.openservicemesh.io/v1alpha1",
+        "Egress",
+        "spec:
+  sources: [{kind: ServiceAccount, name: curl, namespace: front}]
+  hosts: [httpbin.org.]
+  ipAddresses: [10.1.2.3/8]
+  ports: [{number: 80, protocol: http}, {number: 25, protocol: tcp-server-first}]
+  matches:
+  - {apiGroup: specs.smi-spec.io/v1alpha4, kind: HTTPRouteGroup, name: r}
+  - {apiGroup: policy.openservicemesh.io/v1alpha1, kind: UpstreamTrafficSetting, name: u}",
+    ));
+    let Object::Egress(egress) = egress else { panic!("another kind") };
+    assert_eq!((&*egress.hosts[0], egress.ip_ranges[0].to_string()), ("httpbin.org", "10.0.0.0/8".to_owned()));
+    assert_eq!(egress.ports[1].protocol, crate::model::EgressProtocol::TcpServerFirst);
+    assert_eq!((&*egress.route_groups[0], egress.upstream_setting.as_deref()), ("r", Some("u")));
+    let ingress = only(&object(
+        "policy.openservicemesh.io/v1alpha1",
+        "IngressBackend",
+        "spec:
+  backends: [{name: web, port: {number: 80, protocol: https}, tls: {skipClientCertValidation: true, sniHosts: [a.b]}}]
+  sources: [{kind: Service, name: gate}, {kind: IPRange, name: 10.0.0.0/8}, {kind: AuthenticatedPrincipal, name: '*'}]
+  matches: [{apiGroup: specs.smi-spec.io/v1alpha4, kind: HTTPRouteGroup, name: r}]",
+    ));
+    let Object::IngressBackend(ingress) = ingress else { panic!("another kind") };
+    assert!(ingress.backends[0].tls.as_ref().is_some_and(|t| t.skip_client_certificate && t.sni_hosts.len() == 1));
+    assert_eq!(ingress.sources[0], crate::model::IngressSource::Service(ObjectName::new("shop", "gate")));
+    assert_eq!(ingress.sources.len(), 3);
 }

@@ -1,6 +1,11 @@
 use proptest::prelude::*;
 
-use crate::api::parse;
+use super::shown;
+use crate::{
+    api::parse,
+    policy, snapshot,
+    testing::{self, name, pod},
+};
 
 /// One good manifest of every shape.
 const GOOD: &[&str] = &[
@@ -12,6 +17,13 @@ const GOOD: &[&str] = &[
     "apiVersion: split.smi-spec.io/v1alpha4\nkind: TrafficSplit\nmetadata: {name: a}\nspec:\n  service: w\n  backends: [{service: a, weight: 9}]\n  matches: [{kind: HTTPRouteGroup, name: g}]\n",
     "apiVersion: v1\nkind: Service\nmetadata: {name: a, labels: {app: a}}\nspec:\n  clusterIP: 10.0.0.1\n  selector: {app: a}\n  ports:\n  - {name: http, port: 80, targetPort: 8080, protocol: TCP, appProtocol: http}\n",
     "apiVersion: config.openservicemesh.io/v1alpha2\nkind: MeshConfig\nmetadata: {name: a}\nspec: {traffic: {enablePermissiveTrafficPolicyMode: true}}\n",
+    "apiVersion: config.openservicemesh.io/v1alpha2\nkind: MeshRootCertificate\nmetadata: {name: a}\nspec: {provider: {certManager: {issuerName: i, issuerKind: ClusterIssuer}}, trustDomain: td, role: passive}\n",
+    "apiVersion: config.openservicemesh.io/v1alpha2\nkind: ExtensionService\nmetadata: {name: e}\nspec: {host: a.b, port: 4317, protocol: http2, connectTimeout: 1s}\n",
+    "apiVersion: policy.openservicemesh.io/v1alpha1\nkind: Telemetry\nmetadata: {name: a}\nspec: {selector: {app: a}, accessLog: {format: '%REQ(:METHOD)% 100%%', openTelemetry: {extensionService: {name: e}}}}\n---\napiVersion: config.openservicemesh.io/v1alpha2\nkind: ExtensionService\nmetadata: {name: e}\nspec: {host: a.b, port: 4317}\n",
+    "apiVersion: policy.openservicemesh.io/v1alpha1\nkind: Egress\nmetadata: {name: a}\nspec:\n  sources: [{kind: ServiceAccount, name: a, namespace: default}]\n  hosts: [api.example.com, x.y]\n  ipAddresses: [10.1.0.0/16, 192.0.2.1/32]\n  ports: [{number: 80, protocol: http}, {number: 443, protocol: https}]\n",
+    "apiVersion: policy.openservicemesh.io/v1alpha1\nkind: IngressBackend\nmetadata: {name: a}\nspec:\n  backends: [{name: a, port: {number: 8080, protocol: https}, tls: {skipClientCertValidation: false, sniHosts: [a.b]}}]\n  sources:\n  - {kind: IPRange, name: 10.0.0.0/8}\n  - {kind: AuthenticatedPrincipal, name: a.default.cluster.local}\n  matches:\n  - {apiGroup: specs.smi-spec.io/v1alpha4, kind: HTTPRouteGroup, name: g}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {selector: {app: a}, ports: [{port: 80, targetPort: 8080}]}\n---\napiVersion: specs.smi-spec.io/v1alpha4\nkind: HTTPRouteGroup\nmetadata: {name: g}\nspec: {matches: [{name: m, pathRegex: /a}]}\n",
+    "apiVersion: policy.openservicemesh.io/v1alpha1\nkind: Retry\nmetadata: {name: a}\nspec:\n  source: {kind: ServiceAccount, name: a, namespace: default}\n  destinations: [{kind: Service, name: a, namespace: default}]\n  retryPolicy: {retryOn: 5xx, numRetries: 3, perTryTimeout: 2s, retryBackoffBaseInterval: 1ms}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {selector: {app: b}, ports: [{port: 80}]}\n",
+    "apiVersion: policy.openservicemesh.io/v1alpha1\nkind: UpstreamTrafficSetting\nmetadata: {name: a}\nspec:\n  host: a.default.svc.cluster.local\n  connectionSettings:\n    tcp: {maxConnections: 5, connectTimeout: 1s}\n    http: {maxRequests: 5, maxRequestsPerConnection: 5, maxPendingRequests: 5, maxRetries: 5}\n    outlierDetection: {consecutiveErrors: 5, interval: 1s, baseEjectionTime: 1m, maxEjectionPercent: 50}\n  rateLimit:\n    local:\n      tcp: {connections: 5, unit: second, burst: 6}\n      http: {requests: 5, unit: minute, burst: 6}\n    global:\n      http:\n        rateLimitService: {host: limits.x, port: 8081}\n        domain: d\n        timeout: 2s\n        descriptors: [{entries: [{genericKey: {value: v, key: k}}]}]\n  httpRoutes:\n  - path: /a\n    rateLimit: {local: {requests: 5, unit: hour}}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {selector: {app: a}, ports: [{port: 80}]}\n",
     "apiVersion: v1\nkind: List\nitems:\n- apiVersion: specs.smi-spec.io/v1alpha1\n  kind: TCPRoute\n  metadata: {name: a}\n",
 ];
 
@@ -67,9 +79,17 @@ const PIECES: &[&str] = &[
     "\\x",
 ];
 
-/// Says something about whatever comes out: every error is placed inside the text and can be shown.
+/// Says something about whatever comes out: what is good can be judged and configured, every error is placed inside the text and
+/// can be shown.
 fn check(text: &str) {
-    if let Err(errors) = parse(text, "t.yaml", "default") {
+    let manifests = parse(text, "t.yaml", "default");
+    if let Ok(manifests) = &manifests {
+        let mut world = testing::world("", ["a", "b"].map(|n| pod(&format!("default/{n}"), n, &format!("app={n}"))));
+        testing::put(&mut world, manifests.clone());
+        let _ = policy::diagnose(&world);
+        let _ = ["default/a", "default/b"].map(|pod| snapshot::build(&world, &name(pod)));
+    }
+    if let Err(errors) = manifests {
         assert!(!errors.is_empty());
         let lines = u32::try_from(text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']).count()).unwrap();
         for error in errors {
@@ -84,7 +104,9 @@ fn check(text: &str) {
 #[test]
 fn the_good_ones_are_good() {
     for text in GOOD {
-        assert!(parse(text, "t.yaml", "default").is_ok(), "{text}");
+        let refused = parse(text, "t.yaml", "default").err().unwrap_or_default();
+        assert!(refused.is_empty(), "{}", shown(&refused));
+        check(text);
     }
 }
 

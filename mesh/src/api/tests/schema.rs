@@ -1,7 +1,10 @@
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 
-use crate::api::{mesh_config, route_group, service, stream_route, traffic_split, traffic_target};
+use crate::api::{
+    egress, extension_service, ingress_backend, mesh_config, mesh_root_certificate, retry, route_group, service,
+    stream_route, telemetry, traffic_split, traffic_target, upstream_traffic_setting,
+};
 
 fn of<T: JsonSchema>() -> Value {
     schema_for!(T).to_value()
@@ -38,6 +41,13 @@ fn every_wire_type_has_a_closed_schema() {
         of::<traffic_split::v1alpha3::TrafficSplit>(),
         of::<service::Service>(),
         of::<mesh_config::MeshConfig>(),
+        of::<egress::v1alpha1::Egress>(),
+        of::<ingress_backend::v1alpha1::IngressBackend>(),
+        of::<retry::Retry>(),
+        of::<upstream_traffic_setting::UpstreamTrafficSetting>(),
+        of::<telemetry::Telemetry>(),
+        of::<extension_service::ExtensionService>(),
+        of::<mesh_root_certificate::MeshRootCertificate>(),
     ];
     for schema in schemas {
         assert!(closed(&schema), "{schema:#}");
