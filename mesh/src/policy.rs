@@ -29,17 +29,42 @@
 //! | backend named twice | its weights add up, with a diagnostic |
 //! | `matches` of a split | path, method and header of the named groups select requests; the rest goes to the root's own pods; on TCP ports a split with `matches` does not apply |
 //! | split and access | a split grants nothing: every leaf needs a TrafficTarget |
+//! | Egress while global egress is on | additive: what an Egress names goes as the Egress says, all else passes unchanged (OSM's main branch ignores Egress then) |
+//! | where an egress connection goes | by name (Host, SNI) to where that name leads, looked up by the sidecar: a workload that dials another address cannot smuggle data out under an allowed name; without `hosts`, and for TCP, where the client dialled |
+//! | Egress `ipAddresses` | the address dialled must lie in one of them, for every protocol; several objects add up, narrower ranges take no right from wider ones |
+//! | Egress http or https with neither `hosts` nor `ipAddresses` | a diagnostic; opens nothing |
+//! | several protocols on one Egress port and range | tcp lets pass what http and https could; https and http stand side by side; https and tcp-server-first cannot: the latter stays closed, with a diagnostic |
+//! | Egress and a mesh service on one port | the service's address belongs to the service |
+//! | UpstreamTrafficSetting that is missing | a diagnostic; the Egress opens nothing until it exists |
+//! | IngressBackend without sources | a diagnostic; nobody (OSM opens an http backend to everybody) |
+//! | sources that name addresses, and principals | a connection must come from one of the former, if any, and prove one of the latter, if any |
+//! | principals where no certificate is asked for | a diagnostic; nobody |
+//! | https without principals | a certificate of the mesh, from one of the addresses |
+//! | IngressBackends on one port | additive, by server name and source range; a certificate is demanded unless one of them skips it |
+//! | two Retries for one source and service | the first by name holds; a diagnostic |
+//! | Retry for the root of a split | holds for all of its backends; one for a backend holds only where that is called by name |
+//! | two UpstreamTrafficSettings for one service | the older holds (then the first by name); a diagnostic |
+//! | a limit for a path in permissive mode | the path becomes a route of its own |
+//! | IngressBackend and UpstreamTrafficSetting | rate limits count what sidecars send; what gateways send is theirs to limit, and takes nothing away from the mesh |
+//! | IngressBackend and external authorization | gateways are asked about as callers inside of the mesh are |
+//! | several Telemetry objects for one pod | one that selects its labels goes before one for its namespace, that before the mesh-wide one; of equal rank the older (then the first by name) holds, the other gets a diagnostic; one without `accessLog` says nothing |
 //! | form of `spec.service` | bare, `name.ns` and FQDN; another namespace is refused with a diagnostic |
 
 pub mod access;
 mod diagnose;
+pub mod egress;
 pub mod inbound;
+pub mod ingress;
 pub mod outbound;
+mod reference;
 pub mod regex;
+pub mod retry;
 pub mod service;
 pub mod split;
+pub mod telemetry;
+pub mod upstream;
 
-pub use diagnose::diagnose;
+pub use diagnose::{diagnose, diagnose_policy};
 
 #[cfg(test)]
 mod tests;

@@ -245,6 +245,11 @@ impl Conditions {
         Self { any_path: true, path: None, methods: Methods::Any, headers: BTreeMap::new() }
     }
 
+    /// Requests whose whole path matches an RE2 expression.
+    pub fn of_path(path: &Arc<str>) -> Self {
+        Self { any_path: false, path: Some(path.clone()), ..Self::everything() }
+    }
+
     /// The conditions of a match.
     pub fn of(m: &HttpMatch) -> Self {
         let path = m.path.clone().filter(|p| &**p != ".*");

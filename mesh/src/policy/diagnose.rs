@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     access::{grant, unusable_patterns},
+    egress, ingress, retry,
     service::can_be_carried,
     split::split,
+    telemetry, upstream,
 };
 use crate::{
     model::{Code, Diagnostic, HttpRouteGroup, Kind, ObjectRef, Protocol, Service},
@@ -17,9 +19,37 @@ pub fn diagnose(world: &World) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     world.targets().for_each(|target| drop(grant(world, target, &mut |d| found.push(d))));
     world.splits().for_each(|s| drop(split(world, s, &mut |d| found.push(d))));
+    world.egresses().for_each(|e| egress::diagnose(world, e, &mut |d| found.push(d)));
+    world.ingress_backends().for_each(|i| ingress::diagnose(world, i, &mut |d| found.push(d)));
     world.http_route_groups().for_each(|group| check_group(group, &mut found));
     world.services().for_each(|service| check_service(service, &mut found));
+    retry::diagnose(world, &mut found);
+    upstream::diagnose(world, &mut found);
+    telemetry::check(world, &mut |d| found.push(d));
     found.sort();
+    found
+}
+
+/// The mistakes of one Egress, IngressBackend, Retry, UpstreamTrafficSetting or Telemetry, for whoever just wrote it. Of other
+/// kinds nothing is told here.
+pub fn diagnose_policy(world: &World, object: &ObjectRef) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    match object.kind {
+        Kind::Egress => {
+            let named = world.egresses().filter(|egress| egress.name == object.name);
+            named.for_each(|e| egress::diagnose(world, e, &mut |d| found.push(d)));
+        }
+        Kind::IngressBackend => {
+            let named = world.ingress_backends().filter(|ingress| ingress.name == object.name);
+            named.for_each(|i| ingress::diagnose(world, i, &mut |d| found.push(d)));
+        }
+        // What is wrong with one of these depends on the others.
+        Kind::Retry => retry::diagnose(world, &mut found),
+        Kind::UpstreamTrafficSetting => upstream::diagnose(world, &mut found),
+        Kind::Telemetry => telemetry::check(world, &mut |d| found.push(d)),
+        _ => {}
+    }
+    found.retain(|diagnostic| diagnostic.object == *object);
     found
 }
 

@@ -11,7 +11,7 @@ use super::{
     split::{Split, envoy_weights, split_of},
 };
 use crate::{
-    model::{ObjectName, Protocol, Service, ServiceAccount, ServicePort},
+    model::{ObjectName, Protocol, Service, ServiceAccount, ServicePort, Workload},
     world::World,
 };
 
@@ -68,7 +68,7 @@ pub struct Upstream {
     pub protocol: Protocol,
     /// The identities that may answer: those of the service's pods that the caller may reach.
     pub accounts: BTreeSet<ServiceAccount>,
-    /// The ready pods of these identities.
+    /// The pods of these identities that take traffic.
     pub endpoints: BTreeSet<Endpoint>,
     /// The TrafficTargets that let the caller reach it.
     pub targets: BTreeSet<ObjectName>,
@@ -191,7 +191,8 @@ impl View<'_> {
     /// The pods of a headless service that have a name of their own below it. Two may share one.
     fn single_pods(&self, service: &Service, port: &ServicePort) -> BTreeMap<MeshService, BTreeSet<IpAddr>> {
         let reach = self.reach(&service.name, port);
-        let pods = self.world.members(&service.name).filter(|pod| pod.ready && reach.contains_key(&pod.account));
+        let takes = |pod: &Workload| self.world.takes_traffic(&service.name, pod);
+        let pods = self.world.members(&service.name).filter(|pod| reach.contains_key(&pod.account) && takes(pod));
         let mut singles = BTreeMap::<_, BTreeSet<_>>::new();
         for (single, address) in pods.filter_map(|pod| Some((MeshService::single(service, pod)?, pod.address))) {
             singles.entry(single).or_default().insert(address);
@@ -201,7 +202,8 @@ impl View<'_> {
 
     fn reachable_addresses(&self, service: &Service, port: &ServicePort) -> BTreeSet<IpAddr> {
         let reach = self.reach(&service.name, port);
-        let pods = self.world.members(&service.name).filter(|pod| pod.ready && reach.contains_key(&pod.account));
+        let takes = |pod: &Workload| self.world.takes_traffic(&service.name, pod);
+        let pods = self.world.members(&service.name).filter(|pod| reach.contains_key(&pod.account) && takes(pod));
         pods.map(|pod| pod.address).collect()
     }
 
@@ -227,7 +229,7 @@ impl View<'_> {
         });
         for pod in pods(self.world, service).filter(|pod| reach.contains_key(&pod.account)) {
             entry.accounts.insert(pod.account.clone());
-            if let Some(target) = target_port(port, pod).filter(|_| pod.ready) {
+            if let Some(target) = target_port(port, pod).filter(|_| self.world.takes_traffic(&of.name, pod)) {
                 entry.endpoints.insert((pod.address, target));
             }
         }

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::metrics::Itself;
 use crate::{
     model::{ObjectName, ServiceAccount},
+    policy::telemetry::telemetry_of,
     world::World,
 };
 
@@ -16,6 +18,10 @@ pub struct Class {
     named_ports: BTreeMap<Arc<str>, u16>,
     /// Host name and subdomain: a name of its own below a headless service.
     host: Option<(Arc<str>, Arc<str>)>,
+    /// The Telemetry that holds for it.
+    telemetry: Option<ObjectName>,
+    /// What it is called in statistics, if there are any.
+    itself: Option<Itself>,
 }
 
 impl Class {
@@ -27,6 +33,8 @@ impl Class {
             services: world.services_of(pod).map(|service| service.name.clone()).collect(),
             named_ports: workload.named_ports.clone(),
             host: workload.hostname.clone().zip(workload.subdomain.clone()),
+            telemetry: telemetry_of(world, workload).map(|telemetry| telemetry.name.clone()),
+            itself: world.settings().features.request_metrics.then(|| Itself::of(workload)),
         })
     }
 }

@@ -19,11 +19,11 @@ use envoy_types::pb::envoy::{
 use envoy_types::pb::google::protobuf::Any;
 
 use super::{
-    Scope,
+    Scope, connection,
     encode::{caused_by, number, pack, resource},
     endpoint::assignment,
-    name,
-    resource::{ResourceType, Snapshot},
+    extension, label, name,
+    resource::{Resource, ResourceType, Snapshot},
     tls,
 };
 use crate::{
@@ -33,14 +33,18 @@ use crate::{
 
 pub(super) fn add(scope: &Scope<'_>, snapshot: &mut Snapshot) {
     for (name, upstream) in &scope.outbound.upstreams {
-        insert(snapshot, remote(scope, name, upstream));
+        let mut cluster = remote(scope, name, upstream);
+        connection::hold(scope, upstream, &mut cluster);
+        let encoded = label::cluster(scope, &cluster, &upstream.service);
+        snapshot.insert(ResourceType::Cluster, name.as_str(), Resource::new(ResourceType::Cluster, encoded));
     }
     for (name, (service, port, protocol)) in locals(scope) {
         insert(snapshot, local(name, service, port, protocol));
     }
+    extension::clusters(scope).into_iter().for_each(|cluster| insert(snapshot, cluster));
 }
 
-fn insert(snapshot: &mut Snapshot, cluster: Cluster) {
+pub(super) fn insert(snapshot: &mut Snapshot, cluster: Cluster) {
     let encoded = resource(ResourceType::Cluster, &cluster);
     snapshot.insert(ResourceType::Cluster, cluster.name, encoded);
 }
@@ -53,7 +57,7 @@ fn remote(scope: &Scope<'_>, name: &str, upstream: &Upstream) -> Cluster {
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Eds.into())),
         eds_cluster_config: Some(EdsClusterConfig { eds_config: tls::ads(), service_name: String::new() }),
         lb_policy: LbPolicy::RoundRobin.into(),
-        transport_socket: tls::upstream(scope.account, name::outbound_validation(service), service.fqdn()),
+        transport_socket: tls::upstream(scope, name::outbound_validation(service), service.fqdn()),
         typed_extension_protocol_options: http_options(upstream.protocol),
         circuit_breakers: Some(unlimited()),
         metadata: caused_by([service_object(service)].into_iter().chain(targets)),
@@ -86,7 +90,7 @@ pub(super) fn service_object(service: &MeshService) -> ObjectRef {
 }
 
 /// The codec follows the client's: HTTP/1.1 stays HTTP/1.1, gRPC stays HTTP/2.
-fn http_options(protocol: Protocol) -> HashMap<String, Any> {
+pub(super) fn http_options(protocol: Protocol) -> HashMap<String, Any> {
     if !protocol.is_http() {
         return HashMap::new();
     }
@@ -104,7 +108,7 @@ fn http_options(protocol: Protocol) -> HashMap<String, Any> {
 }
 
 /// Envoy's own defaults (1024 connections and requests) would cut a busy service off silently.
-fn unlimited() -> CircuitBreakers {
+pub(super) fn unlimited() -> CircuitBreakers {
     CircuitBreakers {
         thresholds: vec![Thresholds {
             max_connections: number(u32::MAX),

@@ -43,6 +43,26 @@ pub(super) fn caused_by(objects: impl IntoIterator<Item = ObjectRef>) -> Option<
     Some(Metadata { filter_metadata: HashMap::from([(METADATA_KEY.into(), objects)]), ..Default::default() })
 }
 
+/// Adds an object to those that caused a resource.
+pub(super) fn also_caused_by(metadata: &mut Option<Metadata>, object: &ObjectRef) {
+    let added = Value { kind: Some(Kind::StringValue(object.to_string())) };
+    let metadata = metadata.get_or_insert_with(Metadata::default);
+    let fields = &mut metadata.filter_metadata.entry(METADATA_KEY.into()).or_default().fields;
+    let list = fields.entry("objects".into()).or_default();
+    let mut values = match list.kind.take() {
+        Some(Kind::ListValue(ListValue { values })) => values,
+        _ => Vec::new(),
+    };
+    values.push(added);
+    let text = |value: &Value| match &value.kind {
+        Some(Kind::StringValue(text)) => text.clone(),
+        _ => String::new(),
+    };
+    values.sort_by_key(text);
+    values.dedup();
+    list.kind = Some(Kind::ListValue(ListValue { values }));
+}
+
 /// An optional 32-bit number.
 pub(super) fn number(value: u32) -> Option<UInt32Value> {
     Some(UInt32Value { value })

@@ -6,15 +6,15 @@ use envoy_types::pb::envoy::config::{
 };
 
 use super::{
-    Scope,
-    encode::resource,
-    resource::{ResourceType, Snapshot},
+    Scope, label,
+    resource::{Resource, ResourceType, Snapshot},
 };
 
 pub(super) fn add(scope: &Scope<'_>, snapshot: &mut Snapshot) {
     for (name, upstream) in &scope.outbound.upstreams {
         let assignment = assignment(name, upstream.endpoints.iter().map(|(ip, port)| (ip.to_string(), *port)));
-        snapshot.insert(ResourceType::Endpoint, name.as_str(), resource(ResourceType::Endpoint, &assignment));
+        let encoded = label::endpoints(scope, assignment, &upstream.service);
+        snapshot.insert(ResourceType::Endpoint, name.as_str(), Resource::new(ResourceType::Endpoint, encoded));
     }
 }
 

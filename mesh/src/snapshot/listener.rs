@@ -11,13 +11,17 @@ use envoy_types::pb::envoy::{
 };
 use envoy_types::pb::google::protobuf::{Any, Duration, UInt32Value};
 
+use ipnet::IpNet;
+
 use super::{
     Scope,
     cluster::service_object,
+    egress,
     encode::{caused_by, number, pack, resource},
     endpoint::socket_address,
-    filter::{inbound_http, network_rbac, outbound_http, split_tcp, tcp},
-    name, rbac,
+    filter::{From, inbound_http, network_rbac, outbound_http, split_tcp, tcp},
+    inbound_filter::{inbound_filters, trusts_connections_only},
+    ingress, limit, name, rbac,
     resource::{ResourceType, Snapshot},
     tls,
 };
@@ -54,20 +58,32 @@ fn outbound(scope: &Scope<'_>) -> Listener {
         name: name::OUTBOUND_LISTENER.into(),
         address: Some(socket_address("0.0.0.0", OUTBOUND_PORT)),
         traffic_direction: TrafficDirection::Outbound.into(),
-        listener_filters: vec![original_dst()],
-        filter_chains: ports.map(outbound_chain).collect(),
-        default_filter_chain: Some(default_deny(scope)),
+        listener_filters: [original_dst()].into_iter().chain(inspector(scope)).collect(),
+        // Where names are read, a client that says nothing is sent away, as on the inbound listener.
+        listener_filters_timeout: (!scope.outside.inspected.is_empty()).then_some(Duration { seconds: 5, nanos: 0 }),
+        filter_chains: ports.map(|port| outbound_chain(scope, port)).chain(egress::chains(scope)).collect(),
+        default_filter_chain: Some(if scope.outside.passthrough {
+            egress::passthrough(scope)
+        } else {
+            default_deny(scope)
+        }),
         ..Default::default()
     }
 }
 
-fn outbound_chain(port: &OutboundPort) -> FilterChain {
+/// Reads server names, on those ports alone where chains ask for them: it would wait for ever where the server speaks first.
+fn inspector(scope: &Scope<'_>) -> Option<ListenerFilter> {
+    let filter_disabled = egress::only_on(&scope.outside.inspected);
+    filter_disabled.is_some().then(|| ListenerFilter { filter_disabled, ..tls_inspector() })
+}
+
+fn outbound_chain(scope: &Scope<'_>, port: &OutboundPort) -> FilterChain {
     let name = name::outbound_chain(&port.service, port.port, port.protocol);
     let stat_prefix = format!("outbound-mesh-tcp-proxy_{name}");
     let filter = match &port.split {
-        _ if port.protocol.is_http() => outbound_http(name::outbound_routes(port.port)),
-        Some(split) => split_tcp(stat_prefix, split),
-        None => tcp(stat_prefix, port.own.clone()),
+        _ if port.protocol.is_http() => outbound_http(scope.signals, name::outbound_routes(port.port)),
+        Some(split) => split_tcp(scope.signals, stat_prefix, split),
+        None => tcp(scope.signals, stat_prefix, port.own.clone()),
     };
     let split = port.split.iter().map(|s| ObjectRef::new(Kind::TrafficSplit, s.name.clone()));
     FilterChain {
@@ -88,12 +104,13 @@ fn default_deny(scope: &Scope<'_>) -> FilterChain {
     let nobody = rbac::network(scope, "outbound-default-deny.", 0, &[]);
     FilterChain {
         name: name::DEFAULT_DENY.into(),
-        filters: vec![network_rbac(nobody), tcp(name::DEFAULT_DENY.into(), name::NO_BACKEND.into())],
+        filters: vec![network_rbac(nobody), tcp(scope.signals, name::DEFAULT_DENY.into(), name::NO_BACKEND.into())],
         ..Default::default()
     }
 }
 
 fn inbound(scope: &Scope<'_>) -> Listener {
+    let in_mesh = scope.inbound.ports.iter().map(|port| inbound_chain(scope, port));
     Listener {
         name: name::INBOUND_LISTENER.into(),
         address: Some(socket_address("0.0.0.0", INBOUND_PORT)),
@@ -101,7 +118,7 @@ fn inbound(scope: &Scope<'_>) -> Listener {
         listener_filters: vec![tls_inspector(), original_dst()],
         // Whoever opens a connection and says nothing, as clients of server-first protocols do in plaintext, is sent away.
         listener_filters_timeout: Some(Duration { seconds: 5, nanos: 0 }),
-        filter_chains: scope.inbound.ports.iter().map(|port| inbound_chain(scope, port)).collect(),
+        filter_chains: in_mesh.chain(ingress::chains(scope)).collect(),
         ..Default::default()
     }
 }
@@ -116,11 +133,16 @@ fn inbound_chain(scope: &Scope<'_>, port: &InboundPort) -> FilterChain {
             (Some(network_rbac(rules)), targets.collect())
         }
     };
+    let setting = scope.settings.get(&port.service.name);
+    let setting = setting.map(|s| ObjectRef::new(Kind::UpstreamTrafficSetting, s.name.clone()));
     let local = name::local_cluster(&port.service, port.target_port);
     let terminal = if port.protocol.is_http() {
-        inbound_http(name::inbound_routes(port.target_port))
+        let filters = inbound_filters(scope, port.target_port, port.protocol);
+        let routes = name::inbound_routes(port.target_port);
+        let trusts_connections_only = trusts_connections_only(scope, port.target_port);
+        inbound_http(scope.signals, routes, filters, From::Mesh { trusts_connections_only })
     } else {
-        tcp(format!("inbound-mesh-tcp-proxy.{local}"), local)
+        tcp(scope.signals, format!("inbound-mesh-tcp-proxy.{local}"), local)
     };
     FilterChain {
         name,
@@ -131,9 +153,9 @@ fn inbound_chain(scope: &Scope<'_>, port: &InboundPort) -> FilterChain {
             application_protocols: vec![name::MESH_ALPN.into()],
             ..Default::default()
         }),
-        transport_socket: tls::downstream(scope.account, name::inbound_validation(&port.service, port.target_port)),
-        filters: guard.into_iter().chain([terminal]).collect(),
-        metadata: caused_by([service_object(&port.service)].into_iter().chain(targets)),
+        transport_socket: tls::downstream(scope, name::inbound_validation(&port.service, port.target_port)),
+        filters: guard.into_iter().chain(limit::of_connections(scope, &port.service)).chain([terminal]).collect(),
+        metadata: caused_by([service_object(&port.service)].into_iter().chain(targets).chain(setting)),
         ..Default::default()
     }
 }
@@ -141,6 +163,11 @@ fn inbound_chain(scope: &Scope<'_>, port: &InboundPort) -> FilterChain {
 fn single_address(address: &IpAddr) -> CidrRange {
     let prefix_len = if address.is_ipv4() { 32 } else { 128 };
     CidrRange { address_prefix: address.to_string(), prefix_len: Some(UInt32Value { value: prefix_len }) }
+}
+
+pub(super) fn range(range: &IpNet) -> CidrRange {
+    let prefix_len = Some(UInt32Value { value: range.prefix_len().into() });
+    CidrRange { address_prefix: range.network().to_string(), prefix_len }
 }
 
 fn original_dst() -> ListenerFilter {

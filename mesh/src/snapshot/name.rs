@@ -1,8 +1,14 @@
 //! The names of everything in a snapshot. Nothing else makes names.
 
+use ipnet::IpNet;
+
+use super::egress::suffix;
 use crate::{
     model::{ObjectName, Protocol, ServiceAccount},
-    policy::service::MeshService,
+    policy::{
+        ingress::{IngressChain, IngressNames},
+        service::MeshService,
+    },
 };
 
 /// The listener to which a pod's outgoing connections are redirected.
@@ -17,6 +23,19 @@ pub const NO_BACKEND: &str = "no-backend";
 pub const MESH_ALPN: &str = "osm";
 /// The key below which resources name the Kubernetes objects that caused them.
 pub const METADATA_KEY: &str = "smi";
+
+/// The key below which endpoints and clusters say what they are called in statistics.
+pub const LABELS_KEY: &str = "osm";
+/// The cluster that takes spans.
+pub const TRACING: &str = "envoy-tracing-cluster";
+
+/// How the names of clusters of ExtensionServices begin.
+pub const EXTENSION_PREFIX: &str = "extension|";
+
+/// The cluster of an ExtensionService.
+pub fn extension(service: &ObjectName) -> String {
+    format!("{EXTENSION_PREFIX}{service}")
+}
 
 /// `<ns>/[<host>.]<svc>`.
 fn path(service: &MeshService) -> String {
@@ -56,6 +75,55 @@ pub fn outbound_host(service: &MeshService) -> String {
 /// The virtual host of a served service.
 pub fn inbound_host(service: &MeshService) -> String {
     format!("inbound_virtual-host|{}", service.fqdn())
+}
+
+/// The chain of the outbound listener for everything that global egress lets pass.
+pub const PASSTHROUGH_CHAIN: &str = "outbound-egress-filter-chain";
+
+/// The filter chain by which something outside of the mesh is called.
+pub fn egress_chain(protocol: &str, port: u16, host: Option<&str>, range: Option<IpNet>) -> String {
+    let host = host.map_or_else(String::new, |host| format!("|{host}"));
+    format!("egress-{protocol}.{port}{host}{}", suffix(range))
+}
+
+/// The routes to hosts outside of the mesh, on one port and range of addresses.
+pub fn egress_routes(port: u16, range: Option<IpNet>) -> String {
+    format!("rds-egress.{port}{}", suffix(range))
+}
+
+/// The virtual host of a host outside of the mesh.
+pub fn egress_host(host: &str) -> String {
+    format!("egress_virtual-host|{host}")
+}
+
+/// What tells the chains for callers from outside apart: port, server name, range of source addresses.
+fn entrance(chain: &IngressChain) -> String {
+    let name = match &chain.tls {
+        None => "http".to_owned(),
+        Some(IngressNames::Any) => "https".to_owned(),
+        Some(IngressNames::Host(host)) => format!("https|{host}"),
+    };
+    format!("{}_{name}{}", chain.port, suffix(chain.range))
+}
+
+/// The filter chain for callers from outside of the mesh.
+pub fn ingress_chain(chain: &IngressChain) -> String {
+    format!("ingress_{}", entrance(chain))
+}
+
+/// The routes for callers from outside of the mesh.
+pub fn ingress_routes(chain: &IngressChain) -> String {
+    format!("rds-ingress.{}", entrance(chain))
+}
+
+/// The virtual host for callers from outside of the mesh.
+pub fn ingress_host(chain: &IngressChain) -> String {
+    format!("ingress_virtual-host|{}", entrance(chain))
+}
+
+/// What is demanded of the certificates of callers from outside of the mesh.
+pub fn ingress_validation(chain: &IngressChain) -> String {
+    format!("root-cert-for-mtls-ingress:{}", entrance(chain))
 }
 
 /// The proxy's own certificate.

@@ -26,6 +26,7 @@ use crate::{
     policy::{
         access::Conditions,
         inbound::{Allowed, Caller},
+        ingress::IngressGrant,
     },
 };
 
@@ -66,6 +67,34 @@ pub(super) fn per_route(scope: &Scope<'_>, conditions: &Conditions, allowed: &[A
     pack_merged([empty].into_iter().chain(parts))
 }
 
+/// Lets exactly those requests of an IngressBackend through that can reach a route with these conditions. As with
+/// [`per_route`], all grants count whose requests could take the route. One policy per IngressBackend.
+pub(super) fn from_outside(conditions: &Conditions, grants: &[IngressGrant]) -> Any {
+    let mut policies: BTreeMap<String, Policy> = BTreeMap::new();
+    for grant in grants {
+        let all = grant.conditions();
+        let own = all.iter().any(|(c, _)| c == conditions);
+        let overlapping = all.iter().filter(|(c, _)| c.may_overlap(conditions)).map(|(c, _)| permission(c));
+        let permissions: Vec<_> =
+            if own { vec![Permission { rule: Some(Rule::Any(true)) }] } else { overlapping.collect() };
+        if !permissions.is_empty() {
+            let principals = match &grant.principals {
+                None => vec![Principal { identifier: Some(Identifier::Any(true)) }],
+                Some(names) => names.iter().map(|name| authenticated(name.to_string())).collect(),
+            };
+            let policy = policies.entry(grant.object.to_string()).or_default();
+            policy.permissions.extend(permissions);
+            policy.principals = principals;
+        }
+    }
+    let empty = RbacPerRoute { rbac: Some(HttpRbac { rules: Some(Rules::default()), ..Default::default() }) };
+    let parts = policies.into_iter().map(|(name, policy)| {
+        let rules = Rules { policies: HashMap::from([(name, policy)]), ..Default::default() };
+        RbacPerRoute { rbac: Some(HttpRbac { rules: Some(rules), ..Default::default() }) }
+    });
+    pack_merged([empty].into_iter().chain(parts))
+}
+
 /// Rules with one policy. `sources` is never empty: a policy without a principal would not be a policy.
 fn rules(scope: &Scope<'_>, name: String, permissions: Vec<Permission>, sources: &BTreeSet<ServiceAccount>) -> Rules {
     let principals = sources.iter().map(|source| principal(scope, source)).collect();
@@ -74,7 +103,10 @@ fn rules(scope: &Scope<'_>, name: String, permissions: Vec<Permission>, sources:
 }
 
 fn principal(scope: &Scope<'_>, account: &ServiceAccount) -> Principal {
-    let name = account.principal(&scope.world.settings().trust_domain);
+    authenticated(account.principal(&scope.world.settings().trust_domain))
+}
+
+fn authenticated(name: String) -> Principal {
     let exact = StringMatcher { match_pattern: Some(MatchPattern::Exact(name)), ..Default::default() };
     Principal { identifier: Some(Identifier::Authenticated(Authenticated { principal_name: Some(exact) })) }
 }

@@ -18,8 +18,9 @@ use super::{
     Scope,
     cluster::service_object,
     encode::{caused_by, number, resource},
-    name, rbac,
+    limit, name, rbac,
     resource::{ResourceType, Snapshot},
+    retry,
 };
 use crate::{
     model::{Kind, Methods, ObjectRef},
@@ -28,6 +29,7 @@ use crate::{
         inbound::{Access, Allowed, Host},
         outbound::{OutboundPort, PortSplit},
         service::MeshService,
+        upstream::limited_paths,
     },
 };
 
@@ -53,7 +55,7 @@ pub(super) fn add(scope: &Scope<'_>, snapshot: &mut Snapshot) {
     }
 }
 
-fn insert(snapshot: &mut Snapshot, name: String, virtual_hosts: Vec<VirtualHost>) {
+pub(super) fn insert(snapshot: &mut Snapshot, name: String, virtual_hosts: Vec<VirtualHost>) {
     let config = RouteConfiguration {
         name: name.clone(),
         virtual_hosts,
@@ -87,13 +89,16 @@ impl Domains {
 fn outbound_host(scope: &Scope<'_>, port: &OutboundPort, domains: &mut Domains) -> Option<VirtualHost> {
     let domains = domains.claim(&port.service, &scope.account.namespace, &BTreeSet::from([port.port]));
     let to_own = || forward(&Conditions::everything(), cluster(port.own.clone()), vec![service_object(&port.service)]);
-    let routes = match &port.split {
+    let mut routes = match &port.split {
         None => vec![to_own()],
         Some(split) => match &split.matches {
             None => vec![split_route(port, split, None)],
             Some(matches) => matches.iter().map(|m| split_route(port, split, Some(m))).chain([to_own()]).collect(),
         },
     };
+    if let Some(rule) = scope.retries.get(&port.service.name) {
+        routes.iter_mut().for_each(|route| retry::try_again(route, rule));
+    }
     virtual_host(name::outbound_host(&port.service), domains, routes)
 }
 
@@ -122,16 +127,25 @@ fn split_route(port: &OutboundPort, split: &PortSplit, selected: Option<&Granted
 fn inbound_host(scope: &Scope<'_>, host: &Host, target_port: u16, domains: &mut Domains) -> Option<VirtualHost> {
     let domains = domains.claim(&host.service, &host.service.name.namespace, &host.ports);
     let to_application = || cluster(name::local_cluster(&host.service, target_port));
+    let limited = |conditions: &Conditions, mut route: Route| {
+        limit::on_route(scope, host, target_port, conditions, &mut route);
+        route
+    };
     let routes = match &host.requests {
         Access::Everyone => {
-            vec![forward(&Conditions::everything(), to_application(), vec![service_object(&host.service)])]
+            let paths = scope.settings.get(&host.service.name).map(|s| limited_paths(s)).unwrap_or_default();
+            let conditions = paths.into_iter().map(Conditions::of_path).chain([Conditions::everything()]);
+            let object = service_object(&host.service);
+            conditions.map(|c| limited(&c, forward(&c, to_application(), vec![object.clone()]))).collect()
         }
         Access::Only(allowed) => {
             let conditions: BTreeSet<&Conditions> = allowed.iter().map(|a| &a.conditions).collect();
-            conditions.into_iter().map(|c| guarded(scope, host, c, allowed, to_application())).collect()
+            conditions.into_iter().map(|c| limited(c, guarded(scope, host, c, allowed, to_application()))).collect()
         }
     };
-    virtual_host(name::inbound_host(&host.service), domains, routes)
+    let mut virtual_host = virtual_host(name::inbound_host(&host.service), domains, routes)?;
+    limit::on_host(scope, host, target_port, &mut virtual_host);
+    Some(virtual_host)
 }
 
 /// A route that only the sources of its targets may take.
@@ -150,17 +164,19 @@ fn guarded(
         [Some(target), group].into_iter().flatten()
     });
     let objects = objects.chain(split).collect();
-    let mut route = forward(conditions, to, objects);
-    let guard: Any = rbac::per_route(scope, conditions, allowed);
-    route.typed_per_filter_config = HashMap::from([(RBAC_FILTER.into(), guard)]);
-    route
+    guarded_by(forward(conditions, to, objects), rbac::per_route(scope, conditions, allowed))
 }
 
-fn cluster(name: String) -> ClusterSpecifier {
+/// The route with RBAC rules of its own.
+pub(super) fn guarded_by(route: Route, guard: Any) -> Route {
+    Route { typed_per_filter_config: HashMap::from([(RBAC_FILTER.into(), guard)]), ..route }
+}
+
+pub(super) fn cluster(name: String) -> ClusterSpecifier {
     ClusterSpecifier::Cluster(name)
 }
 
-fn forward(conditions: &Conditions, to: ClusterSpecifier, objects: Vec<ObjectRef>) -> Route {
+pub(super) fn forward(conditions: &Conditions, to: ClusterSpecifier, objects: Vec<ObjectRef>) -> Route {
     let action = Action::Route(RouteAction {
         cluster_specifier: Some(to),
         // No limit: how long an answer may take is the application's matter.

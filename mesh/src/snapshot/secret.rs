@@ -14,7 +14,7 @@ use envoy_types::pb::envoy::{
 use super::{
     Scope,
     encode::resource,
-    name,
+    ingress, name,
     resource::{ResourceType, Snapshot},
 };
 use crate::{
@@ -43,6 +43,13 @@ pub(super) fn add(scope: &Scope<'_>, snapshot: &mut Snapshot) {
     for port in &scope.inbound.ports {
         let name = name::inbound_validation(&port.service, port.target_port);
         insert(snapshot, name, Type::ValidationContext(validation(scope, callers(scope, &port.callers))));
+    }
+    for chain in scope.ingress.iter().filter(|chain| ingress::asks(chain)) {
+        let mut context = validation(scope, Vec::new());
+        let names = ingress::principals(chain).unwrap_or_default();
+        let names = names.into_iter().map(|name| name_matching(SanType::Dns, MatchPattern::Exact(name.into())));
+        context.match_typed_subject_alt_names = names.collect();
+        insert(snapshot, name::ingress_validation(chain), Type::ValidationContext(context));
     }
 }
 

@@ -1,7 +1,10 @@
 //! What Envoy must find in every snapshot, and what a small shop looks like.
 
 mod bookstore;
+mod edge;
 mod limits;
+mod settings;
+mod telemetry;
 
 use std::collections::{BTreeMap, BTreeSet};
 
