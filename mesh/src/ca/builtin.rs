@@ -12,8 +12,7 @@ use time::OffsetDateTime;
 use x509_parser::prelude::X509Certificate;
 
 use super::{
-    issuer::{IssueError, Issuer, KeyType, LeafRequest, Validity},
-    name,
+    issuer::{CertificateRequest, Credential, IssueError, Issuer, KeyType, LeafRequest, Validity},
     pem::{self, Block},
     roots::StoreError,
 };
@@ -44,16 +43,9 @@ pub(super) struct Profile {
     pub(super) validity: Validity,
 }
 
-/// A certificate that was just signed.
-pub(super) struct Signed {
-    pub(super) chain_pem: Arc<str>,
-    pub(super) key: PrivateKey,
-    pub(super) validity: Validity,
-}
-
 const ORGANIZATION: &str = "Open Service Mesh";
 const COMMON_NAME: &str = "osm-ca.openservicemesh.io";
-const COMMON_NAME_LIMIT: usize = 64;
+pub(super) const COMMON_NAME_LIMIT: usize = 64;
 
 /// How long a root lasts, unless told otherwise: ten years.
 pub(super) const ROOT_YEARS_10: std::time::Duration = std::time::Duration::from_secs(10 * 365 * 24 * 3600);
@@ -123,19 +115,23 @@ impl BuiltinCa {
     /// # Errors
     /// [`IssueError`] if a name does not fit a certificate, the key length is not offered, or the validity is empty.
     pub fn sign(&self, request: &LeafRequest) -> Result<Leaf, IssueError> {
-        let LeafRequest { account, trust_domain, key, validity } = request;
-        name::check_namespace(&account.namespace)?;
-        let principal = account.principal(trust_domain);
-        let names = vec![name::dns_san(&principal)?, name::uri_san(&account.spiffe_id(trust_domain))?];
-        let usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        let profile = Profile { common_name: principal, names, usages, key: *key, validity: *validity };
-        let Signed { chain_pem, key, validity } = self.sign_profile(profile)?;
+        let Credential { chain_pem, key, validity } = self.certify_now(&request.certificate()?)?;
         let Validity { not_before, not_after } = validity;
-        Ok(Leaf { account: account.clone(), chain_pem, key, not_before, not_after })
+        Ok(Leaf { account: request.account.clone(), chain_pem, key, not_before, not_after })
+    }
+
+    fn certify_now(&self, request: &CertificateRequest) -> Result<Credential, IssueError> {
+        self.sign_profile(Profile {
+            common_name: request.common_name.clone(),
+            names: request.sans()?,
+            usages: vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
+            key: request.key,
+            validity: request.validity,
+        })
     }
 
     /// Makes a key and an end-entity certificate. It ends with the root at the latest.
-    pub(super) fn sign_profile(&self, profile: Profile) -> Result<Signed, IssueError> {
+    pub(super) fn sign_profile(&self, profile: Profile) -> Result<Credential, IssueError> {
         let Profile { common_name, names, usages, key: key_type, validity } = profile;
         let root_ends = self.0.validity.not_after;
         if validity.not_before >= root_ends {
@@ -155,7 +151,7 @@ impl BuiltinCa {
         params.extended_key_usages = usages;
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(&key, &self.0.issuer).map_err(failed)?;
-        Ok(Signed { chain_pem: certificate.pem().into(), key: PrivateKey::new(key.serialize_pem()), validity })
+        Ok(Credential { chain_pem: certificate.pem().into(), key: PrivateKey::new(key.serialize_pem()), validity })
     }
 
     fn load(certificate_pem: &str, key_pem: &str) -> Result<Self, StoreError> {
@@ -184,14 +180,14 @@ impl BuiltinCa {
 
 impl Issuer for BuiltinCa {
     /// Must run inside a Tokio runtime: RSA keys are made on a thread for blocking work.
-    fn issue<'a>(&'a self, request: &'a LeafRequest) -> BoxFuture<'a, Result<Leaf, IssueError>> {
+    fn certify<'a>(&'a self, request: &'a CertificateRequest) -> BoxFuture<'a, Result<Credential, IssueError>> {
         Box::pin(async move {
             match request.key {
                 // Some 0.1 ms: not worth a thread change.
-                KeyType::EcdsaP256 => self.sign(request),
+                KeyType::EcdsaP256 => self.certify_now(request),
                 KeyType::Rsa { .. } => {
                     let (ca, request) = (self.clone(), request.clone());
-                    tokio::task::spawn_blocking(move || ca.sign(&request)).await.map_err(failed)?
+                    tokio::task::spawn_blocking(move || ca.certify_now(&request)).await.map_err(failed)?
                 }
             }
         })
@@ -247,7 +243,7 @@ fn random() -> &'static dyn SecureRandom {
     rustls::crypto::aws_lc_rs::default_provider().secure_random
 }
 
-fn generate_key(key: KeyType) -> Result<KeyPair, IssueError> {
+pub(super) fn generate_key(key: KeyType) -> Result<KeyPair, IssueError> {
     let size = match key {
         KeyType::EcdsaP256 => return KeyPair::generate().map_err(failed),
         KeyType::Rsa { bits: 2048 } => RsaKeySize::_2048,
@@ -258,7 +254,7 @@ fn generate_key(key: KeyType) -> Result<KeyPair, IssueError> {
     KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size).map_err(failed)
 }
 
-fn parse(der: &[u8]) -> Result<X509Certificate<'_>, StoreError> {
+pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, StoreError> {
     let unreadable = |reason: String| StoreError::Certificate(reason);
     let (rest, certificate) =
         x509_parser::parse_x509_certificate(der).map_err(|error| unreadable(error.to_string()))?;
@@ -284,7 +280,7 @@ fn check_issuer_name(issuer: &rcgen::Issuer<'static, KeyPair>, subject: &[u8]) -
     if parse(probe.der())?.issuer().as_raw() == subject { Ok(()) } else { Err(StoreError::Subject) }
 }
 
-fn failed(error: impl fmt::Display) -> IssueError {
+pub(super) fn failed(error: impl fmt::Display) -> IssueError {
     IssueError::Failed(error.to_string())
 }
 

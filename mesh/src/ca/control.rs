@@ -6,8 +6,8 @@ use rcgen::ExtendedKeyUsagePurpose;
 use x509_parser::extensions::GeneralName;
 
 use super::{
-    builtin::{self, BuiltinCa, Profile, ROOT_YEARS_10, Signed},
-    issuer::{IssueError, KeyType, Validity},
+    builtin::{self, BuiltinCa, Profile, ROOT_YEARS_10},
+    issuer::{Credential, IssueError, KeyType, Validity},
     name,
     roots::StoreError,
 };
@@ -16,17 +16,6 @@ use crate::model::{ObjectName, PrivateKey, ServiceAccount, TrustDomain};
 /// Signs the certificates of proxies and of the ADS server, and nothing else.
 #[derive(Clone, Debug)]
 pub struct ControlCa(BuiltinCa);
-
-/// A certificate of the control channel and its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credential {
-    /// PEM chain, leaf first.
-    pub chain_pem: Arc<str>,
-    /// The private key.
-    pub key: PrivateKey,
-    /// From when to when it is valid.
-    pub validity: Validity,
-}
 
 /// Who is at the other end of a control channel.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -131,8 +120,7 @@ impl ControlCa {
     ) -> Result<Credential, IssueError> {
         let key = KeyType::EcdsaP256;
         let profile = Profile { common_name: String::new(), names, usages: vec![usage], key, validity };
-        let Signed { chain_pem, key, validity } = self.0.sign_profile(profile)?;
-        Ok(Credential { chain_pem, key, validity })
+        self.0.sign_profile(profile)
     }
 }
 

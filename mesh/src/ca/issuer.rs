@@ -4,14 +4,25 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 
+use super::name;
 use crate::model::{Leaf, PrivateKey, ServiceAccount, TrustDomain};
 
 /// Signs workload certificates: the built-in authority, Vault, cert-manager.
 ///
 /// An implementation bounds its own waiting: the future must end, with an error if need be.
 pub trait Issuer: fmt::Debug + Send + Sync {
-    /// Makes a new key and a certificate for it. Never gives out one serial number twice.
-    fn issue<'a>(&'a self, request: &'a LeafRequest) -> BoxFuture<'a, Result<Leaf, IssueError>>;
+    /// Makes a new key and a certificate for it, for TLS clients and servers. Never gives out one serial number twice.
+    fn certify<'a>(&'a self, request: &'a CertificateRequest) -> BoxFuture<'a, Result<Credential, IssueError>>;
+
+    /// Makes a workload leaf.
+    fn issue<'a>(&'a self, request: &'a LeafRequest) -> BoxFuture<'a, Result<Leaf, IssueError>> {
+        Box::pin(async move {
+            let wanted = request.certificate()?;
+            let Credential { chain_pem, key, validity } = self.certify(&wanted).await?;
+            let Validity { not_before, not_after } = validity;
+            Ok(Leaf { account: request.account.clone(), chain_pem, key, not_before, not_after })
+        })
+    }
 
     /// The root that workloads must trust to accept its leaves, in PEM. The same text for the issuer's whole life.
     fn root_pem(&self) -> &Arc<str>;
@@ -32,6 +43,63 @@ pub struct LeafRequest {
     pub key: KeyType,
     /// From when to when. The end may come out earlier: no leaf outlives its root.
     pub validity: Validity,
+}
+
+/// What any certificate below a root of the mesh is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateRequest {
+    /// Common name; left out of the certificate if it is longer than 64 characters or empty.
+    pub common_name: String,
+    /// DNS SANs.
+    pub dns_names: Vec<String>,
+    /// URI SANs.
+    pub uris: Vec<String>,
+    /// The key to make.
+    pub key: KeyType,
+    /// From when to when. The end may come out earlier.
+    pub validity: Validity,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// PEM chain, leaf first, without the root.
+    pub chain_pem: Arc<str>,
+    /// The private key.
+    pub key: PrivateKey,
+    /// From when to when it is valid.
+    pub validity: Validity,
+}
+
+impl LeafRequest {
+    /// The names of the account: `<sa>.<ns>.<trust domain>` as DNS SAN, `spiffe://<trust domain>/<sa>/<ns>` as URI SAN.
+    ///
+    /// # Errors
+    /// [`IssueError::Namespace`] if the namespace is none.
+    pub(super) fn certificate(&self) -> Result<CertificateRequest, IssueError> {
+        let Self { account, trust_domain, key, validity } = self;
+        name::check_namespace(&account.namespace)?;
+        let principal = account.principal(trust_domain);
+        Ok(CertificateRequest {
+            common_name: principal.clone(),
+            dns_names: vec![principal],
+            uris: vec![account.spiffe_id(trust_domain)],
+            key: *key,
+            validity: *validity,
+        })
+    }
+}
+
+impl CertificateRequest {
+    /// The names as a certificate has them.
+    ///
+    /// # Errors
+    /// [`IssueError`] if one is not fit, or there is none.
+    pub(super) fn sans(&self) -> Result<Vec<rcgen::SanType>, IssueError> {
+        let dns = self.dns_names.iter().map(|name| name::dns_san(name));
+        let names = dns.chain(self.uris.iter().map(|uri| name::uri_san(uri))).collect::<Result<Vec<_>, _>>()?;
+        if names.is_empty() { Err(IssueError::NoName) } else { Ok(names) }
+    }
 }
 
 /// A kind of key.
@@ -77,7 +145,7 @@ pub enum IssueError {
         account: String,
     },
     /// A server that nobody can name.
-    #[error("a server certificate needs at least one DNS name or address")]
+    #[error("a certificate needs at least one DNS name or address")]
     NoName,
     /// The modulus has a length that is not offered.
     #[error("RSA keys of {0} bits are not offered: use 2048, 3072 or 4096")]

@@ -123,6 +123,30 @@ impl<R: Clone> Roots<R> {
         }
     }
 
+    /// Forgets the next root, which has signed nothing.
+    ///
+    /// # Errors
+    /// [`RotationError::Phase`] unless a next root was introduced.
+    pub fn withdraw_next(&self) -> Result<Self, RotationError> {
+        match self {
+            Self::Introduced { current, .. } => Ok(Self::Stable(current.clone())),
+            Self::Stable(_) | Self::Replacing { .. } => Err(RotationError::Phase(self.phase())),
+        }
+    }
+
+    /// Lets the previous root sign again: the two change places.
+    ///
+    /// # Errors
+    /// [`RotationError::Phase`] unless the previous root is still trusted.
+    pub fn sign_with_previous(&self) -> Result<Self, RotationError> {
+        match self {
+            Self::Replacing { previous, current } => {
+                Ok(Self::Replacing { previous: current.clone(), current: previous.clone() })
+            }
+            Self::Stable(_) | Self::Introduced { .. } => Err(RotationError::Phase(self.phase())),
+        }
+    }
+
     /// Forgets the previous root.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-pub use timing::LeafPolicy;
+pub use timing::{LeafPolicy, SHORTEST_VALIDITY};
 
 use super::{
     issuer::{IssueError, Issuer, LeafRequest},
@@ -65,6 +65,10 @@ pub enum RootStep {
     SignWithNext,
     /// Trust the previous root no more.
     DropPrevious,
+    /// Trust the root that was introduced no more. It has signed nothing yet, so nobody is cut off.
+    Withdraw,
+    /// Sign with the previous root again, and issue every leaf again. All trust both, so nobody is cut off.
+    SignWithPrevious,
 }
 
 /// What is to be done next.
@@ -235,12 +239,16 @@ impl Rotation {
             }
             RootStep::SignWithNext => {
                 self.roots = self.roots.sign_with_next()?;
-                for held in self.accounts.values_mut().filter_map(|entry| entry.held.as_mut()) {
-                    held.of_previous = true;
-                }
-                self.previous_leaves = self.held;
-                // Orders in flight are placed again: their leaves would come from the previous root.
-                self.place_all(now, |_| true, &mut work);
+                self.replace_all(now, |_| true, &mut work);
+            }
+            RootStep::SignWithPrevious => {
+                self.roots = self.roots.sign_with_previous()?;
+                self.replace_all(now, |of_previous| !of_previous, &mut work);
+                work.changes.push(Change::Trust(self.bundle()));
+            }
+            RootStep::Withdraw => {
+                self.roots = self.roots.withdraw_next()?;
+                work.changes.push(Change::Trust(self.bundle()));
             }
             RootStep::DropPrevious => {
                 let roots = self.roots.drop_previous()?;
@@ -253,6 +261,18 @@ impl Rotation {
         }
         self.place_due(now, &mut work);
         Ok(work)
+    }
+
+    /// Another root signs from now on. `of_previous` tells whether the root that is now the previous one has signed a leaf,
+    /// by whether the one before had.
+    fn replace_all(&mut self, now: i64, of_previous: fn(bool) -> bool, work: &mut Work) {
+        self.previous_leaves = 0;
+        for held in self.accounts.values_mut().filter_map(|entry| entry.held.as_mut()) {
+            held.of_previous = of_previous(held.of_previous);
+            self.previous_leaves += usize::from(held.of_previous);
+        }
+        // Orders in flight are placed again: their leaves would come from the previous root.
+        self.place_all(now, |_| true, work);
     }
 
     fn place_due(&mut self, now: i64, work: &mut Work) {

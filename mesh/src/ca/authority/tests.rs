@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use super::*;
 use crate::{
     ca::{
-        BuiltinCa, LeafRequest, ManualClock, SystemClock,
+        BuiltinCa, CertificateRequest, Credential, ManualClock, SystemClock,
         testing::{End, account, handshake, issuer},
     },
     model::{PrivateKey, TrustBundle},
@@ -156,12 +156,12 @@ struct Unreliable {
 }
 
 impl Issuer for Unreliable {
-    fn issue<'a>(&'a self, request: &'a LeafRequest) -> BoxFuture<'a, Result<Leaf, IssueError>> {
+    fn certify<'a>(&'a self, request: &'a CertificateRequest) -> BoxFuture<'a, Result<Credential, IssueError>> {
         Box::pin(async move {
             match self.calls.fetch_add(1, Ordering::SeqCst) {
                 0 => Err(IssueError::Failed("the vault is sealed".to_owned())),
                 1 => panic!("a bug in the provider"),
-                _ => self.ca.issue(request).await,
+                _ => self.ca.certify(request).await,
             }
         })
     }

@@ -273,3 +273,18 @@ fn issuance_speed() {
     let spent: Duration = start.elapsed();
     println!("{count} leaves on one core in {spent:?}: {:?} each", spent / count);
 }
+
+#[test]
+fn a_root_as_osm_has_made_it_signs_on() {
+    // C=US, L=CA and so on as PrintableString, RSA 2048; the key as PKCS #8, and as PKCS #1.
+    let root = include_str!("osm/ca.crt");
+    for key in [include_str!("osm/private.key"), include_str!("osm/private-pkcs1.key")] {
+        let ca = BuiltinCa::from_pem(&format!("{root}{key}")).unwrap();
+        assert_eq!(&**ca.root_pem(), root);
+        let now = ca.validity().not_before + 3600;
+        let request = request("store", now);
+        let leaf = ca.sign(&request).unwrap();
+        let wanted = request.certificate().unwrap();
+        crate::ca::csr::look(&leaf.chain_pem, leaf.key.expose(), &wanted, root).unwrap();
+    }
+}

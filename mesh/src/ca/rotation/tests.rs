@@ -259,3 +259,43 @@ fn stored_roots_come_back_in_the_same_phase() {
         assert_eq!(Roots::from_pem(&spoiled).unwrap_err(), crate::ca::StoreError::Phase);
     }
 }
+
+#[test]
+fn the_validity_of_a_mesh_config_has_a_floor() {
+    let validity = |written: Option<&str>| {
+        let span = written.map(|text| crate::api::duration::Span::parse(text).unwrap());
+        let spec =
+            crate::api::mesh_config::CertificateSpec { service_cert_validity_duration: span, ..Default::default() };
+        LeafPolicy::of(&spec).validity.as_secs()
+    };
+    assert_eq!([validity(None), validity(Some("1m")), validity(Some("1h"))], [86_400, 600, 3600]);
+}
+
+#[test]
+fn a_root_that_was_introduced_can_be_withdrawn_and_the_previous_one_can_sign_again() {
+    let (old, new) = (issuer(START), issuer(START));
+    let mut rotation = stable(&old);
+    ["a", "b"].iter().for_each(|name| want(&mut rotation, START, name));
+    let _ = rotation.step_root(START, RootStep::Introduce(new.clone())).unwrap();
+    let work = rotation.step_root(START, RootStep::Withdraw).unwrap();
+    assert_eq!(work.changes, [Change::Trust(TrustBundle { roots_pem: old.root_pem().clone() })]);
+    assert!(work.orders.is_empty());
+    assert!(rotation.step_root(START, RootStep::Withdraw).is_err());
+    assert!(rotation.step_root(START, RootStep::SignWithPrevious).is_err());
+
+    let _ = rotation.step_root(START, RootStep::Introduce(new.clone())).unwrap();
+    let mut work = rotation.step_root(START, RootStep::SignWithNext).unwrap();
+    let (done, late) = (work.orders.remove(0), work.orders.remove(0));
+    let leaf = fulfil(&done);
+    let _ = rotation.step(START, Event::Issued(done, leaf));
+    // One leaf is of the new root, one still of the old one.
+    assert_eq!(rotation.previous_leaves(), 1);
+    let work = rotation.step_root(START, RootStep::SignWithPrevious).unwrap();
+    assert_eq!((rotation.previous_leaves(), work.orders.len()), (1, 2));
+    assert!(!rotation.awaits(&late), "no new leaf of the root that signs no more");
+    settle(&mut rotation, START, work);
+    assert_eq!(rotation.previous_leaves(), 0);
+    assert_eq!(rotation.leaf(&account("a")).unwrap().chain_pem, *old.root_pem());
+    let work = rotation.step_root(START, RootStep::DropPrevious).unwrap();
+    assert_eq!(work.changes, [Change::Trust(TrustBundle { roots_pem: old.root_pem().clone() })]);
+}

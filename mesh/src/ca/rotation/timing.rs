@@ -5,6 +5,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
+    api::mesh_config::CertificateSpec,
     ca::issuer::{BACKDATE, KeyType, LeafRequest, Validity, seconds},
     model::{Leaf, ServiceAccount, TrustDomain},
 };
@@ -24,6 +25,9 @@ pub struct LeafPolicy {
     /// Decides the jitter. Any number; the same one gives the same times.
     pub jitter_seed: u64,
 }
+
+/// Workload certificates last this long at least, whatever a MeshConfig says: 10 minutes, as with OSM.
+pub const SHORTEST_VALIDITY: Duration = Duration::from_secs(600);
 
 /// Below this, renewing would be all that happens.
 const SHORTEST: Duration = Duration::from_secs(10);
@@ -46,6 +50,14 @@ impl Default for LeafPolicy {
 }
 
 impl LeafPolicy {
+    /// As a MeshConfig wants it: 24 hours if it does not say, [`SHORTEST_VALIDITY`] at least. Keys are ECDSA P-256.
+    pub fn of(spec: &CertificateSpec) -> Self {
+        let default = Self::default();
+        let validity =
+            spec.service_cert_validity_duration.map_or(default.validity, |span| span.0.max(SHORTEST_VALIDITY));
+        Self { validity, ..default }
+    }
+
     /// What to order for `account` at `now`.
     pub(super) fn request(&self, account: ServiceAccount, now: i64) -> LeafRequest {
         LeafRequest {
