@@ -24,12 +24,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use writer::{Command, Feeds, View, Writer};
 
 use crate::{
+    admin::Metrics,
     model::ObjectName,
     snapshot::{Resource, ResourceType, Snapshot},
     world::{Change, World},
     xds::{
         Server,
-        server::{self, Identify, Limits},
+        server::{self, Identity, Limits},
     },
 };
 
@@ -37,14 +38,16 @@ use crate::{
 pub struct Config {
     /// Where proxies connect. Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Certificate of the control plane, and the demand for client certificates. See [`crate::xds::tls::server_config`].
+    /// Certificate of the control plane, and whether it demands client certificates. See [`crate::xds::tls`].
     pub tls: ServerConfig,
-    /// Reads a proxy's pod from its certificate.
-    pub identify: Identify,
+    /// How proxies prove who they are.
+    pub identity: Identity,
     /// What the ADS server lets clients do.
     pub limits: Limits,
     /// The last hand on every snapshot before it is published. A simulator without iptables needs it; a cluster does not.
     pub finish: Option<Finish>,
+    /// Where everything is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Turns the snapshot of a pod into the one that is delivered.
@@ -91,7 +94,30 @@ pub struct ControlPlane {
     view: watch::Receiver<Arc<View>>,
     feeds: Arc<Feeds>,
     changed: watch::Receiver<u64>,
+    metrics: Arc<Metrics>,
     writer: JoinHandle<()>,
+}
+
+/// The newest world, for whoever looks at it from outside: a webhook, a status writer. Cheap to clone.
+#[derive(Clone)]
+pub struct Worlds(watch::Receiver<Arc<View>>);
+
+impl Worlds {
+    /// Everything known, as of now; the last that was known if the control plane has ended.
+    pub fn now(&self) -> World {
+        self.0.borrow().world.clone()
+    }
+
+    /// Waits until there may be something new; false if the control plane has ended.
+    pub async fn changed(&mut self) -> bool {
+        self.0.changed().await.is_ok()
+    }
+}
+
+impl fmt::Debug for Worlds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Worlds")
+    }
 }
 
 impl ControlPlane {
@@ -108,11 +134,12 @@ impl ControlPlane {
         let (view, current) = watch::channel(Arc::new(View::new(config.finish.clone())));
         let feeds = Arc::new(Feeds::new(&commands));
         let server =
-            server::serve(listener, config.tls, config.identify, feeds.clone(), config.limits).map_err(refused)?;
+            server::serve(listener, config.tls, config.identity, feeds.clone(), config.limits, config.metrics.clone())
+                .map_err(refused)?;
         let changed = server.changed();
-        let writer = Writer::new(queue, feeds.clone(), view, config.finish);
+        let writer = Writer::new(queue, feeds.clone(), view, config.finish, config.metrics.clone());
         let writer = thread::Builder::new().name("writer".into()).spawn(|| writer.run()).map_err(StartError::Writer)?;
-        Ok(Self { server, commands, view: current, feeds, changed, writer })
+        Ok(Self { server, commands, view: current, feeds, changed, metrics: config.metrics, writer })
     }
 
     /// Where proxies connect.
@@ -140,13 +167,37 @@ impl ControlPlane {
 
     async fn ask(&self, command: impl FnOnce(oneshot::Sender<u64>) -> Command) -> Result<u64, Stopped> {
         let (done, generation) = oneshot::channel();
+        self.metrics.event_queued();
         self.commands.send(command(done)).map_err(|_| Stopped)?;
         generation.await.map_err(|_| Stopped)
+    }
+
+    /// Asks the writer for a sign of life. Returns when it has done all that was asked of it before.
+    ///
+    /// # Errors
+    /// If the control plane has stopped.
+    pub async fn ping(&self) -> Result<u64, Stopped> {
+        self.ask(Command::Ping).await
+    }
+
+    /// Where everything is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Lets in this many proxies from now on; 0 is no limit. Those that are connected stay.
+    pub fn limit_proxies(&self, most: usize) {
+        self.server.limit_proxies(most);
     }
 
     /// Everything known, as of now.
     pub fn world(&self) -> World {
         self.view.borrow().world.clone()
+    }
+
+    /// The same, for others.
+    pub fn worlds(&self) -> Worlds {
+        Worlds(self.view.clone())
     }
 
     /// How many batches of changes have been taken in.

@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Finish, Overrides};
 use crate::{
-    model::{Kind, ObjectName},
+    admin::Metrics,
+    model::{Kind, ObjectName, ServiceAccount},
     snapshot::{self, Class, Snapshot},
     world::{Affected, Change, Object, World},
     xds::{Feed, Source},
@@ -23,6 +24,8 @@ pub(super) enum Command {
     Apply(Vec<Change>, oneshot::Sender<u64>),
     /// Replace resources in one pod's snapshot.
     Poison(ObjectName, Overrides, oneshot::Sender<u64>),
+    /// Answer with the generation.
+    Ping(oneshot::Sender<u64>),
     /// A stream of the pod began: build its snapshot.
     Connected(ObjectName),
     /// End.
@@ -90,7 +93,7 @@ impl Feeds {
     /// What the stream of `pod` was told last.
     pub(super) fn told(&self, pod: &ObjectName) -> Option<Arc<Snapshot>> {
         match &*self.lock().get(pod)?.borrow() {
-            Feed::Known(snapshot) => Some(snapshot.clone()),
+            Feed::Known { snapshot, .. } => Some(snapshot.clone()),
             Feed::Unknown | Feed::Gone => None,
         }
     }
@@ -112,14 +115,14 @@ impl Feeds {
     }
 
     /// Tells the stream of `pod`, if it has one and the news differ from what it was told last.
-    fn publish(&self, pod: &ObjectName, snapshot: Option<Arc<Snapshot>>) {
+    fn publish(&self, pod: &ObjectName, account: Option<ServiceAccount>, snapshot: Option<Arc<Snapshot>>) {
         if let Some(feed) = self.lock().get(pod) {
             feed.send_if_modified(|told| {
                 let news = match (snapshot, &*told) {
-                    (Some(snapshot), _) => Feed::Known(snapshot),
+                    (Some(snapshot), _) => Feed::Known { snapshot, account },
                     // A pod that was never there may still come.
                     (None, Feed::Unknown) => Feed::Unknown,
-                    (None, Feed::Known(_) | Feed::Gone) => Feed::Gone,
+                    (None, Feed::Known { .. } | Feed::Gone) => Feed::Gone,
                 };
                 let differs = !same(told, &news);
                 if differs {
@@ -134,7 +137,7 @@ impl Feeds {
 /// Compares versions, which are hashes of the content.
 fn same(a: &Feed, b: &Feed) -> bool {
     match (a, b) {
-        (Feed::Known(a), Feed::Known(b)) => {
+        (Feed::Known { snapshot: a, account: x }, Feed::Known { snapshot: b, account: y }) if x == y => {
             a.iter().map(|(k, n, r)| (k, n, &r.version)).eq(b.iter().map(|(k, n, r)| (k, n, &r.version)))
         }
         _ => a == b,
@@ -172,6 +175,7 @@ pub(super) struct Writer {
     feeds: Arc<Feeds>,
     view: View,
     published: watch::Sender<Arc<View>>,
+    metrics: Arc<Metrics>,
 }
 
 /// What a batch of commands asks for.
@@ -189,8 +193,9 @@ impl Writer {
         feeds: Arc<Feeds>,
         published: watch::Sender<Arc<View>>,
         finish: Option<Finish>,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        Self { queue, feeds, view: View::new(finish), published }
+        Self { queue, feeds, view: View::new(finish), published, metrics }
     }
 
     /// Runs until it is told to stop.
@@ -215,6 +220,7 @@ impl Writer {
     fn take(&mut self, command: Command, batch: &mut Batch) {
         match command {
             Command::Apply(changes, done) => {
+                self.metrics.event_taken();
                 for change in changes {
                     match self.view.apply(change) {
                         Affected::All => batch.everyone = true,
@@ -225,12 +231,17 @@ impl Writer {
                 batch.done.push(done);
             }
             Command::Poison(pod, overrides, done) => {
+                self.metrics.event_taken();
                 if overrides.is_empty() {
                     self.view.overrides.remove(&pod);
                 } else {
                     self.view.overrides.insert(pod.clone(), Arc::new(overrides));
                 }
                 batch.pods.insert(pod);
+                batch.done.push(done);
+            }
+            Command::Ping(done) => {
+                self.metrics.event_taken();
                 batch.done.push(done);
             }
             Command::Connected(pod) => drop(batch.pods.insert(pod)),
@@ -242,7 +253,10 @@ impl Writer {
     fn publish(&self, everyone: bool, pods: BTreeSet<ObjectName>) {
         self.published.send_replace(Arc::new(self.view.clone()));
         let concerned: Vec<_> = match everyone {
-            true => self.feeds.connected(),
+            true => {
+                self.metrics.broadcast();
+                self.feeds.connected()
+            }
             false => pods.into_iter().filter(|p| self.feeds.is_connected(p)).collect(),
         };
         let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -266,7 +280,8 @@ impl Writer {
             if let (Some(class), Some(snapshot)) = (class, &snapshot) {
                 built.insert(class, snapshot.clone());
             }
-            self.feeds.publish(pod, snapshot);
+            let account = self.view.world.workload(pod).map(|workload| workload.account.clone());
+            self.feeds.publish(pod, account, snapshot);
         }
     }
 }

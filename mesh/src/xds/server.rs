@@ -1,8 +1,9 @@
-//! The ADS server: sessions over gRPC over mTLS.
+//! The ADS server: sessions over gRPC over TLS.
 //!
-//! A proxy is who its certificate says. What it says of itself (the node id) is logged and never trusted.
+//! A proxy is who its certificate or its token says ([`Identity`]). What it says of itself (the node id) is never trusted.
 
 mod connection;
+mod identity;
 mod registry;
 mod stream;
 
@@ -10,6 +11,8 @@ use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use connection::{Acceptor, Connection};
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
+use identity::Gate;
+pub use identity::{Identify, Identity, ReviewError, TokenOwner, TokenReviewer};
 use registry::Registry;
 pub use registry::{ProxyId, StreamInfo};
 use rustls::ServerConfig;
@@ -22,7 +25,11 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport;
 
-use crate::{model::ObjectName, snapshot::Snapshot};
+use crate::{
+    admin::Metrics,
+    model::{ObjectName, ServiceAccount},
+    snapshot::Snapshot,
+};
 
 /// What a stream is to tell its proxy.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,10 +37,23 @@ pub enum Feed {
     /// The pod has not been seen yet. The stream waits.
     #[default]
     Unknown,
-    /// The proxy's configuration.
-    Known(Arc<Snapshot>),
+    /// The pod is there.
+    Known {
+        /// The proxy's configuration.
+        snapshot: Arc<Snapshot>,
+        /// The account that the pod runs under. A proxy whose token is of another account gets nothing; nor does one
+        /// with a token if the account is not known.
+        account: Option<ServiceAccount>,
+    },
     /// The pod is gone. The stream ends.
     Gone,
+}
+
+impl Feed {
+    /// A configuration for a pod whose account is not known: for proxies that have a certificate.
+    pub fn known(snapshot: Arc<Snapshot>) -> Self {
+        Self::Known { snapshot, account: None }
+    }
 }
 
 /// Where the configuration of a proxy comes from.
@@ -41,10 +61,6 @@ pub trait Source: Send + Sync + 'static {
     /// The configuration of the proxy of `pod`, now and from now on. Called when its stream begins.
     fn subscribe(&self, pod: &ObjectName) -> watch::Receiver<Feed>;
 }
-
-/// Reads the pod that a proxy serves from its DER certificate. The certificate was verified against the roots of
-/// proxy certificates before. The error tells what is wrong with it.
-pub type Identify = Arc<dyn Fn(&[u8]) -> Result<ObjectName, String> + Send + Sync>;
 
 /// What the server lets clients do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +71,9 @@ pub struct Limits {
     pub message: usize,
     /// Time from the TCP connection to the end of the TLS handshake.
     pub handshake: Duration,
+    /// Time from the handshake until a stream has proved who the proxy is, where certificates do not. Bounds the time for
+    /// headers, and that of one token review.
+    pub anonymous: Duration,
     /// Interval of HTTP/2 pings, and the time to wait for their answer.
     pub keepalive: Duration,
     /// Time that [`Server::shutdown`] gives connections to end by themselves.
@@ -67,6 +86,7 @@ impl Default for Limits {
             connections: 20_000,
             message: 16 << 20,
             handshake: Duration::from_secs(10),
+            anonymous: Duration::from_secs(10),
             keepalive: Duration::from_secs(30),
             drain: Duration::from_secs(2),
         }
@@ -108,32 +128,38 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Serves ADS on `listener`. Must be called within a tokio runtime.
 ///
-/// `tls` must demand client certificates (see [`super::tls::server_config`]).
+/// With [`Identity::Certificate`], `tls` must demand client certificates (see [`super::tls::server_config`]).
 ///
 /// # Errors
 /// If the listener's address cannot be read.
 pub fn serve(
     listener: TcpListener,
     tls: ServerConfig,
-    identify: Identify,
+    identity: Identity,
     source: Arc<dyn Source>,
     limits: Limits,
+    metrics: Arc<Metrics>,
 ) -> io::Result<Server> {
     let address = listener.local_addr()?;
     let (stop, stopped) = watch::channel(Stop::Not);
     let (tls, current_tls) = watch::channel(with_http2(tls));
     let connections = Arc::new(Semaphore::new(limits.connections));
-    let registry = Arc::new(Registry::default());
+    let registry = Arc::new(Registry::new(metrics));
     let (accepted, incoming) = mpsc::channel(64);
+    let gate = match &identity {
+        Identity::Certificate(_) => None,
+        Identity::Token(reviewer) => Some(Gate::new(reviewer.clone(), limits.anonymous / 2)),
+    };
     let acceptor = Acceptor {
-        identify,
+        identity,
         tls: current_tls,
         handshake: limits.handshake,
+        anonymous: limits.anonymous,
         connections: connections.clone(),
         stop: stopped.clone(),
         accepted,
     };
-    let service = AggregatedDiscoveryServiceServer::new(Ads::new(source, registry.clone(), stopped.clone()))
+    let service = AggregatedDiscoveryServiceServer::new(Ads::new(source, gate, registry.clone(), stopped.clone()))
         .max_decoding_message_size(limits.message);
     let tasks = vec![
         tokio::spawn(acceptor.run(listener)),
@@ -141,6 +167,9 @@ pub fn serve(
     ];
     Ok(Server { address, limits, registry, tls, stop, connections, tasks })
 }
+
+/// Size of all headers of a stream, in bytes: room for a token.
+const LONGEST_HEADERS: u32 = 32 << 10;
 
 async fn serve_http2(
     service: AggregatedDiscoveryServiceServer<Ads>,
@@ -155,6 +184,7 @@ async fn serve_http2(
         .http2_keepalive_interval(Some(keepalive))
         .http2_keepalive_timeout(Some(keepalive))
         .max_concurrent_streams(8)
+        .http2_max_header_list_size(LONGEST_HEADERS)
         .serve_with_incoming_shutdown(service, ReceiverStream::new(incoming), stop);
     if let Err(error) = served.await {
         tracing::error!(%error, "the ADS server ended");
@@ -175,6 +205,12 @@ impl Server {
     /// Uses another certificate or other roots for connections from now on. Those that are open stay.
     pub fn replace_tls(&self, tls: ServerConfig) {
         self.tls.send_replace(with_http2(tls));
+    }
+
+    /// Lets in this many proxies from now on; 0 is no limit. Those that are connected stay. More are refused with
+    /// `RESOURCE_EXHAUSTED`.
+    pub fn limit_proxies(&self, most: usize) {
+        self.registry.limit(most);
     }
 
     /// The streams that are open, by pod.

@@ -79,8 +79,23 @@ pub trait Protocol: Send + Sync + 'static {
     fn on_request(session: &mut Session, request: Self::Request) -> Vec<Dispatch>;
     /// The wire format of a response.
     fn encode(dispatch: &Dispatch) -> Self::Response;
-    /// The node that the proxy says it is. For logs: it proves nothing.
+    /// The node that the proxy says it is. It proves nothing.
     fn node(request: &Self::Request) -> Option<&Node>;
+    /// What a request is about.
+    fn heading(request: &Self::Request) -> Heading<'_>;
+}
+
+/// What a request is about, whatever the variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heading<'a> {
+    /// The kind of resource; `None` if the mesh does not serve it.
+    pub kind: Option<ResourceType>,
+    /// The response that it answers; empty if none.
+    pub nonce: &'a str,
+    /// It refuses that response, for this reason.
+    pub refusal: Option<&'a str>,
+    /// It names versions that the proxy holds from an earlier stream, if it is the first of its kind.
+    pub holds: bool,
 }
 
 /// A response to be sent.
@@ -215,6 +230,8 @@ fn endpoints_of(cluster: &Resource) -> Option<String> {
         .then(|| cluster.eds_cluster_config.map(|c| c.service_name).filter(|n| !n.is_empty()).unwrap_or(cluster.name))
 }
 
+#[cfg(test)]
+mod any_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]

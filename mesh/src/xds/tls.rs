@@ -36,9 +36,7 @@ pub enum TlsError {
 /// # Errors
 /// If an input is not PEM, or key, chain and roots cannot be used.
 pub fn server_config(chain_pem: &str, key_pem: &str, proxy_roots_pem: &str) -> Result<ServerConfig, TlsError> {
-    let chain = certificates("chain", chain_pem)?;
-    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
-        .map_err(|source| TlsError::Pem { what: "private key", source })?;
+    let (chain, key) = own(chain_pem, key_pem)?;
     let mut roots = RootCertStore::empty();
     for root in certificates("roots of proxies", proxy_roots_pem)? {
         roots.add(root)?;
@@ -51,6 +49,29 @@ pub fn server_config(chain_pem: &str, key_pem: &str, proxy_roots_pem: &str) -> R
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
+}
+
+/// A server configuration that asks for no client certificate, for proxies that show a token, and for webhooks. TLS 1.2
+/// and 1.3, HTTP/1.1; the ADS server makes it HTTP/2.
+///
+/// # Errors
+/// If an input is not PEM, or key and chain cannot be used.
+pub fn anonymous_server_config(chain_pem: &str, key_pem: &str) -> Result<ServerConfig, TlsError> {
+    let (chain, key) = own(chain_pem, key_pem)?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The server's own certificate and key.
+fn own(chain_pem: &str, key_pem: &str) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let chain = certificates("chain", chain_pem)?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())
+        .map_err(|source| TlsError::Pem { what: "private key", source })?;
+    Ok((chain, key))
 }
 
 fn certificates(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {

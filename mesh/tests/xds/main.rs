@@ -9,3 +9,5 @@ mod control_plane;
 mod envoy;
 mod pki;
 mod server;
+mod token;
+mod token_envoy;

@@ -19,13 +19,14 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::transport::server::Connected;
 
-use super::{Identify, ProxyId, Stop};
+use super::{Identity, ProxyId, Stop};
 
-/// Accepts connections and hands on those that prove who they are.
+/// Accepts connections and hands on those that prove who they are, or will have to do so with every stream.
 pub(super) struct Acceptor {
-    pub(super) identify: Identify,
+    pub(super) identity: Identity,
     pub(super) tls: watch::Receiver<Arc<ServerConfig>>,
     pub(super) handshake: Duration,
+    pub(super) anonymous: Duration,
     pub(super) connections: Arc<Semaphore>,
     pub(super) stop: watch::Receiver<Stop>,
     pub(super) accepted: mpsc::Sender<io::Result<Connection>>,
@@ -60,17 +61,20 @@ impl Acceptor {
     /// Does the handshake and reads the identity, within the time allowed.
     fn prove(&self, tcp: TcpStream, permit: OwnedSemaphorePermit) -> impl Future<Output = ()> + use<> {
         let tls = TlsAcceptor::from(self.tls.borrow().clone());
-        let (identify, accepted, mut stop) = (self.identify.clone(), self.accepted.clone(), self.stop.clone());
-        let within = self.handshake;
+        let (identity, accepted, mut stop) = (self.identity.clone(), self.accepted.clone(), self.stop.clone());
+        let (within, anonymous) = (self.handshake, self.anonymous);
         async move {
             let peer = tcp.peer_addr().map_or_else(|_| "unknown".to_owned(), |a| a.to_string());
             let proved = tokio::select! {
                 _ = stop.wait_for(|s| *s != Stop::Not) => return,
-                proved = tokio::time::timeout(within, handshake(tls, tcp, &identify)) => proved,
+                proved = tokio::time::timeout(within, handshake(tls, tcp, &identity)) => proved,
             };
             match proved {
                 Ok(Ok((tls, proxy))) => {
-                    let connection = Connection { tls, proxy, kill: killed(stop), _permit: permit };
+                    let (proved, proof) = watch::channel(proxy.is_some());
+                    let peer = Peer { proxy, proved: Arc::new(proved) };
+                    let end = Box::pin(ended(stop, proof, anonymous));
+                    let connection = Connection { tls, peer, end, _permit: permit };
                     // Only a server that is ending does not take it.
                     let _ = accepted.send(Ok(connection)).await;
                 }
@@ -84,50 +88,74 @@ impl Acceptor {
 async fn handshake(
     acceptor: TlsAcceptor,
     tcp: TcpStream,
-    identify: &Identify,
-) -> Result<(TlsStream<TcpStream>, ProxyId), String> {
+    identity: &Identity,
+) -> Result<(TlsStream<TcpStream>, Option<ProxyId>), String> {
     // Latency matters more than the number of packets.
     tcp.set_nodelay(true).map_err(|e| e.to_string())?;
     let tls = acceptor.accept(tcp).await.map_err(|e| e.to_string())?;
+    let Identity::Certificate(identify) = identity else { return Ok((tls, None)) };
     let leaf = tls.get_ref().1.peer_certificates().and_then(|c| c.first()).ok_or("no client certificate")?;
     let pod = identify(leaf)?;
-    Ok((tls, ProxyId { pod }))
+    Ok((tls, Some(ProxyId { pod, account: None })))
 }
 
-/// Ends when connections are to break.
-fn killed(mut stop: watch::Receiver<Stop>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    Box::pin(async move {
-        let _ = stop.wait_for(|s| *s == Stop::Kill).await;
-    })
+/// Ends when connections are to break, or if no stream of this one has proved an identity in time.
+async fn ended(mut stop: watch::Receiver<Stop>, mut proof: watch::Receiver<bool>, within: Duration) {
+    let anonymous = async {
+        let proved = tokio::time::timeout(within, async { proof.wait_for(|proved| *proved).await.is_ok() }).await;
+        if proved.is_ok() {
+            std::future::pending::<()>().await;
+        }
+        tracing::info!("closed a connection: no stream on it proved who it is");
+    };
+    tokio::select! {
+        _ = stop.wait_for(|s| *s == Stop::Kill) => {}
+        () = anonymous => {}
+    }
 }
 
-/// A connection of a proxy that proved its identity. It breaks when the server is killed.
+/// The other end of a connection.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    /// Who it is, if its certificate told.
+    pub(super) proxy: Option<ProxyId>,
+    proved: Arc<watch::Sender<bool>>,
+}
+
+impl Peer {
+    /// A stream of the connection has proved who it is: the connection may stay.
+    pub(super) fn proved(&self) {
+        self.proved.send_replace(true);
+    }
+}
+
+/// A connection of a proxy. It breaks when the server is killed.
 pub(super) struct Connection {
     tls: TlsStream<TcpStream>,
-    proxy: ProxyId,
-    kill: Pin<Box<dyn Future<Output = ()> + Send>>,
+    peer: Peer,
+    end: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Given back when the connection is closed.
     _permit: OwnedSemaphorePermit,
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Connection").field(&self.proxy).finish()
+        f.debug_tuple("Connection").field(&self.peer.proxy).finish()
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ProxyId;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> ProxyId {
-        self.proxy.clone()
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // HTTP/2 is always reading, so this is where the end is noticed.
-        if self.kill.as_mut().poll(cx).is_ready() {
+        if self.end.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Pin::new(&mut self.tls).poll_read(cx, buf)

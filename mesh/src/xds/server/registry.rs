@@ -2,13 +2,17 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::watch;
 
 use crate::{
-    model::ObjectName,
+    admin::Metrics,
+    model::{ObjectName, ServiceAccount},
     snapshot::Snapshot,
     xds::session::{
         Session, Variant,
@@ -16,12 +20,18 @@ use crate::{
     },
 };
 
-/// Who is at the other end of a connection, as proved by its certificate.
+/// Who is at the other end of a stream, as proved by a certificate or a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyId {
     /// The pod that the proxy serves.
     pub pod: ObjectName,
+    /// The account that it must run under; `None` if a certificate named the pod alone.
+    pub account: Option<ServiceAccount>,
 }
+
+/// There are as many proxies as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full(pub(super) usize);
 
 /// An open stream.
 #[derive(Clone, Debug)]
@@ -57,7 +67,10 @@ impl StreamInfo {
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     open: Mutex<BTreeMap<ObjectName, Open>>,
+    /// Most streams at a time; 0 is no limit.
+    most: AtomicUsize,
     changed: watch::Sender<u64>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 #[derive(Debug)]
@@ -77,13 +90,29 @@ pub(super) struct Place {
 }
 
 impl Registry {
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
+    /// Lets in this many streams from now on; 0 is no limit. Those that are open stay.
+    pub(super) fn limit(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
     /// Enters a new stream of `pod`. An older one is told to end: a proxy has one stream, so the older is a dead one.
-    pub(super) fn enter(self: &Arc<Self>, pod: ObjectName, variant: Variant) -> Place {
+    pub(super) fn enter(self: &Arc<Self>, pod: ObjectName, variant: Variant) -> Result<Place, Full> {
         let session = Arc::new(Mutex::new(Session::new(variant)));
         let (sender, replaced) = watch::channel(());
-        lock(&self.open).insert(pod.clone(), Open { session: session.clone(), _replaced: sender });
+        let most = self.most.load(Ordering::Relaxed);
+        let mut open = lock(&self.open);
+        if most != 0 && open.len() >= most && !open.contains_key(&pod) {
+            return Err(Full(most));
+        }
+        open.insert(pod.clone(), Open { session: session.clone(), _replaced: sender });
+        self.metrics.connected_proxies(open.len());
+        drop(open);
         self.touch();
-        Place { registry: self.clone(), pod, session, replaced }
+        Ok(Place { registry: self.clone(), pod, session, replaced })
     }
 
     pub(super) fn streams(&self) -> Vec<StreamInfo> {
@@ -129,6 +158,7 @@ impl Drop for Place {
         let mut open = lock(&self.registry.open);
         if open.get(&self.pod).is_some_and(|o| Arc::ptr_eq(&o.session, &self.session)) {
             open.remove(&self.pod);
+            self.registry.metrics.connected_proxies(open.len());
         }
         drop(open);
         self.registry.touch();

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::{
     service::discovery::v3::{self as wire, DeltaDiscoveryRequest, DeltaDiscoveryResponse},
 };
 
-use super::{Dispatch, Protocol, Session, Variant, channel::Channel, subscription::WILDCARD};
+use super::{Dispatch, Heading, Protocol, Session, Variant, channel::Channel, subscription::WILDCARD};
 use crate::snapshot::ResourceType;
 
 /// The incremental variant.
@@ -51,6 +51,15 @@ impl Protocol for Delta {
 
     fn node(request: &DeltaDiscoveryRequest) -> Option<&Node> {
         request.node.as_ref()
+    }
+
+    fn heading(request: &DeltaDiscoveryRequest) -> Heading<'_> {
+        Heading {
+            kind: ResourceType::from_type_url(&request.type_url),
+            nonce: &request.response_nonce,
+            refusal: request.error_detail.as_ref().map(|detail| detail.message.as_str()),
+            holds: !request.initial_resource_versions.is_empty(),
+        }
     }
 }
 

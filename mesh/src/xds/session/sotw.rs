@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::{
     service::discovery::v3::{DiscoveryRequest, DiscoveryResponse},
 };
 
-use super::{Dispatch, Protocol, Session, Variant, channel::Channel, subscription::Subscription};
+use super::{Dispatch, Heading, Protocol, Session, Variant, channel::Channel, subscription::Subscription};
 use crate::snapshot::ResourceType;
 
 /// The state-of-the-world variant.
@@ -47,6 +47,15 @@ impl Protocol for Sotw {
 
     fn node(request: &DiscoveryRequest) -> Option<&Node> {
         request.node.as_ref()
+    }
+
+    fn heading(request: &DiscoveryRequest) -> Heading<'_> {
+        Heading {
+            kind: ResourceType::from_type_url(&request.type_url),
+            nonce: &request.response_nonce,
+            refusal: request.error_detail.as_ref().map(|detail| detail.message.as_str()),
+            holds: !request.version_info.is_empty(),
+        }
     }
 }
 
