@@ -6,6 +6,8 @@
 //! | listener `inbound-listener` | all addresses, port 15003 | the pod's address, and one additional address for every target port, because nothing redirects to 15003 |
 //! | clusters `…|local` | `127.0.0.1:targetPort` | the in-process application |
 //!
+//! Collectors are no part of the mesh; [`redirect`] stands for the DNS that would find them.
+//!
 //! Everything else keeps its bytes and so its version.
 
 use std::{
@@ -25,7 +27,10 @@ use envoy_types::pb::{
     },
     google::protobuf::Any,
 };
-use mesh::snapshot::{Resource, ResourceType, Snapshot};
+use mesh::snapshot::{
+    Resource, ResourceType, Snapshot,
+    name::{EXTENSION_PREFIX, TRACING},
+};
 use prost::Message;
 
 /// The listener that the application's own connections are redirected to.
@@ -126,6 +131,32 @@ pub fn adapt(snapshot: &Snapshot, to: &Adaptation) -> Result<Adapted, AdaptError
         adapted.snapshot.insert(kind, name.clone(), Resource::new(kind, changed));
     }
     Ok(adapted)
+}
+
+/// Leads the clusters of log entries and spans to the collectors of this machine, by host name; other names stay.
+///
+/// # Errors
+/// A cluster is no message of its kind.
+pub fn redirect(snapshot: &mut Snapshot, collectors: &BTreeMap<String, SocketAddr>) -> Result<(), AdaptError> {
+    let told = |name: &str| name == TRACING || name.starts_with(EXTENSION_PREFIX);
+    let clusters: Vec<_> = snapshot.of(ResourceType::Cluster).filter(|(name, _)| told(name)).collect();
+    let mut changed = Vec::new();
+    for (name, resource) in clusters {
+        let mut cluster: Cluster = decode(ResourceType::Cluster, name, resource)?;
+        let localities = cluster.load_assignment.iter_mut().flat_map(|a| a.endpoints.iter_mut());
+        for endpoint in localities.flat_map(|l| l.lb_endpoints.iter_mut()) {
+            let Some(address) = socket_address(endpoint) else { continue };
+            if let Some(collector) = collectors.get(&address.address) {
+                address.address = collector.ip().to_string();
+                address.port_specifier = Some(PortSpecifier::PortValue(collector.port().into()));
+            }
+        }
+        changed.push((name.clone(), cluster.encode_to_vec()));
+    }
+    for (name, encoded) in changed {
+        snapshot.insert(ResourceType::Cluster, name, Resource::new(ResourceType::Cluster, encoded));
+    }
+    Ok(())
 }
 
 fn decode<M: Message + Default>(kind: ResourceType, name: &str, resource: &Resource) -> Result<M, AdaptError> {

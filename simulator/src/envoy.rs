@@ -31,3 +31,6 @@ pub const VERSION: &str = "1.40.0";
 
 /// Where a sidecar's administration interface listens.
 pub const ADMIN_PORT: u16 = 15000;
+
+/// Where Prometheus finds a sidecar's statistics, at `/stats/prometheus`.
+pub const METRICS_PORT: u16 = 15010;

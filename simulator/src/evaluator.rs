@@ -63,6 +63,8 @@ pub struct Evaluator {
     now: i64,
     pods: BTreeMap<IpAddr, Placed>,
     services: BTreeMap<SocketAddr, Vec<SocketAddr>>,
+    /// What DNS says of names outside of the mesh.
+    hosts: BTreeMap<String, Vec<IpAddr>>,
     library: Library,
     verified: RwLock<HashMap<Verified, Result<(), String>>>,
 }
@@ -76,8 +78,10 @@ pub struct Pod {
     pub snapshot: Option<Arc<Snapshot>>,
     /// The container ports on which its application listens.
     pub ports: BTreeSet<u16>,
-    /// The application itself serves TLS under this certificate, and takes any client: an impostor.
+    /// The application itself serves TLS under this certificate, and takes any client: an impostor, or somebody outside.
     pub presents: Option<PeerCertificate>,
+    /// The ports on which it does so; all if empty.
+    pub tls_ports: BTreeSet<u16>,
 }
 
 /// Who sends a request.
@@ -89,6 +93,10 @@ pub enum Caller {
     Plaintext,
     /// Someone past every sidecar, over TLS. Takes any server certificate.
     Tls(DirectTls),
+    /// As [`Caller::Plaintext`] and [`Caller::Tls`], from this address.
+    Direct(IpAddr, Option<DirectTls>),
+    /// The application of the pod with this address, which speaks TLS itself. Takes any server certificate.
+    PodTls(IpAddr, DirectTls),
 }
 
 /// The client side of a TLS handshake past every sidecar.
@@ -172,6 +180,8 @@ pub struct Denial {
 #[derive(Debug)]
 struct Placed {
     name: Arc<str>,
+    address: IpAddr,
+    tls_ports: BTreeSet<u16>,
     config: Option<ProxyConfig>,
     ports: BTreeSet<u16>,
     presents: Option<Arc<PeerCertificate>>,
@@ -184,6 +194,7 @@ impl Evaluator {
             now,
             pods: BTreeMap::new(),
             services: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             library: Library::default(),
             verified: RwLock::default(),
         }
@@ -198,7 +209,8 @@ impl Evaluator {
     /// Adds or replaces the pod with this address. Resources known from other pods or before are not read again.
     pub fn insert(&mut self, address: IpAddr, pod: Pod) {
         let config = pod.snapshot.map(|snapshot| self.library.read(&snapshot));
-        let placed = Placed { name: pod.name, config, ports: pod.ports, presents: pod.presents.map(Arc::new) };
+        let (presents, tls_ports) = (pod.presents.map(Arc::new), pod.tls_ports);
+        let placed = Placed { name: pod.name, address, tls_ports, config, ports: pod.ports, presents };
         if placed.presents.is_some() || self.pods.get(&address).is_some_and(|old| old.presents.is_some()) {
             self.forget_verified();
         }
@@ -214,6 +226,11 @@ impl Evaluator {
     /// Where a service address leads for callers without a sidecar: to each of these equally (kube-proxy).
     pub fn set_service(&mut self, address: SocketAddr, endpoints: Vec<SocketAddr>) {
         self.services.insert(address, endpoints);
+    }
+
+    /// What DNS says of a name outside of the mesh; of any other it says that there is none.
+    pub fn set_host(&mut self, host: &str, addresses: Vec<IpAddr>) {
+        self.hosts.insert(host.to_ascii_lowercase(), addresses);
     }
 
     /// Frees what was read for configurations that no pod has any more.

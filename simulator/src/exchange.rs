@@ -84,6 +84,9 @@ pub enum ClientResult {
         shape: Option<Shape>,
         /// HTTP status, if a proxy answered.
         status: Option<u16>,
+        /// Headers of the response, if a proxy answered.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        headers: BTreeMap<String, String>,
         /// The error, or the proxy's response body, in words.
         detail: String,
     },

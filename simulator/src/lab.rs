@@ -6,10 +6,12 @@
 
 pub mod certificates;
 mod change;
+pub mod dns;
 mod error;
 pub mod live;
 pub mod poison;
 pub mod resolve;
+mod resources;
 pub mod store;
 pub mod subnet;
 pub mod topology;
@@ -45,9 +47,10 @@ use self::{
 use crate::{
     envoy::Variant,
     evaluator::{self, Evaluator, PeerCertificate},
+    extension::Running,
     scenario::{
         address::{Destination, PodRef},
-        model::{Credentials, Manifest as Resources, Scenario},
+        model::{Credentials, Scenario},
     },
 };
 
@@ -76,6 +79,8 @@ pub struct Lab {
     /// The running half, if there is one.
     pub live: Option<Live>,
     resources: BTreeMap<String, (String, String)>,
+    /// The services beside the mesh.
+    _extensions: Vec<Running>,
     subnet: Subnet,
     world: World,
     /// Whether the control plane is running.
@@ -92,6 +97,8 @@ pub struct Lab {
     changed: tokio::sync::watch::Sender<u64>,
     /// Listeners that a poisoned sidecar keeps, whatever it is sent.
     kept: BTreeMap<ObjectName, (Arc<str>, Resource)>,
+    /// DNS, on a live runtime.
+    names: Option<dns::NameServer>,
 }
 
 /// How long sidecars may take to use a new configuration.
@@ -106,7 +113,11 @@ impl Lab {
         let mut subnet = Subnet::lease()?;
         let mut topology = Topology::new(scenario, &mut subnet)?;
         let trust_domain = scenario.mesh.trust_domain.as_deref().map_or_else(TrustDomain::default, TrustDomain::new);
-        let settings = Settings { permissive: scenario.mesh.permissive, trust_domain: trust_domain.clone() };
+        let settings = Settings {
+            permissive: scenario.mesh.permissive,
+            trust_domain: trust_domain.clone(),
+            ..Settings::default()
+        };
         let certificates = Certificates::start(trust_domain.clone(), options.seed)?;
         let live = match &options.runtime {
             None => None,
@@ -115,14 +126,26 @@ impl Lab {
                     Runtime::Process { .. } => SocketAddr::new(subnet.control_plane(), 15128),
                     Runtime::Container { network, .. } => SocketAddr::new(network.gateway(), 0),
                 };
-                Some(Live::start(runtime.clone(), options.variant, trust_domain, listen, &options.dir).await?)
+                Some(
+                    Live::start(
+                        runtime.clone(),
+                        options.variant,
+                        trust_domain,
+                        listen,
+                        &scenario.collectors,
+                        &options.dir,
+                    )
+                    .await?,
+                )
             }
         };
+        let (resources, extensions) = resources::prepare(scenario, file, options, &subnet).await?;
         let mut lab = Self {
             store: Store::default(),
             certificates,
             live,
-            resources: texts(scenario, file)?,
+            resources,
+            _extensions: extensions,
             subnet,
             world: World::default(),
             up: true,
@@ -132,8 +155,11 @@ impl Lab {
             before: BTreeMap::new(),
             changed: tokio::sync::watch::channel(0).0,
             kept: BTreeMap::new(),
+            names: None,
             topology: Topology { pods: BTreeMap::new(), services: Vec::new() },
         };
+        // Containers give their pods addresses, but none outside of the cluster is a container.
+        lab.place_outside(&mut topology).await?;
         lab.launch(&mut topology).await?;
         lab.store = Store::new(settings, topology.objects());
         lab.topology = topology;
@@ -165,7 +191,7 @@ impl Lab {
             }
             live.adopt(name, sidecar);
         }
-        for pod in topology.pods.values_mut().filter(|pod| !pod.meshed && !pod.ports.is_empty()) {
+        for pod in topology.pods.values_mut().filter(|p| !p.meshed && p.outside.is_none() && !p.ports.is_empty()) {
             if let Some(address) = live.unmeshed_address().await? {
                 pod.object.address = address;
             }
@@ -221,7 +247,8 @@ impl Lab {
         let Some((text, file)) = self.resources.get(resource) else {
             return Err(LabError::Unknown(format!("no resource is called {resource}")));
         };
-        parse(text, file, DEFAULT_NAMESPACE).map_err(|errors| LabError::Manifest { resource: resource.into(), errors })
+        let text = self.topology.addressed(text);
+        parse(&text, file, DEFAULT_NAMESPACE).map_err(|errors| LabError::Manifest { resource: resource.into(), errors })
     }
 
     /// Stores objects as a controller of Kubernetes would (readiness, removal), and waits for the result.
@@ -352,6 +379,7 @@ fn evaluated(pod: &Pod, snapshot: Option<Arc<Snapshot>>, presented: Option<&Leaf
         snapshot,
         ports: pod.ports.keys().copied().collect(),
         presents: presents.map_err(|error| LabError::Unknown(error.to_string()))?,
+        tls_ports: pod.tls_ports.clone(),
     })
 }
 
@@ -362,22 +390,4 @@ pub fn account(credentials: &Credentials, pod: &Workload) -> ServiceAccount {
         Some(Ok((namespace, name))) => ServiceAccount::new(namespace, name),
         Some(Err(name)) => ServiceAccount::new(pod.account.namespace.clone(), name),
     }
-}
-
-/// The texts of all resources, each with the name that errors call it by.
-fn texts(scenario: &Scenario, file: &Path) -> Result<BTreeMap<String, (String, String)>, LabError> {
-    let mut texts = BTreeMap::new();
-    for (name, resource) in &scenario.resources {
-        let (text, source) = match resource {
-            Resources::Inline(text) => (text.clone(), format!("{} resources.{name}", file.display())),
-            Resources::File(beside) => {
-                let path = file.parent().unwrap_or(Path::new(".")).join(&beside.file);
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|error| LabError::Unknown(format!("resource {name}: {}: {error}", path.display())))?;
-                (text, path.display().to_string())
-            }
-        };
-        texts.insert(name.clone(), (text, source));
-    }
-    Ok(texts)
 }

@@ -5,6 +5,7 @@
 //! lab        one scenario's world: topology, addresses, certificates, control plane, sidecars
 //!   workload   fake applications that record what they saw
 //!   client     fake clients that send like an application in a pod would
+//!   collector  fake receivers of log entries and spans: OTLP, Zipkin
 //!   envoy      finding, installing and running real Envoys, as processes and in containers
 //!   adapt      the three places in which a snapshot is changed so that it runs without iptables
 //! evaluator  the generated configuration, judged without any Envoy: exact outcomes with the way that led there
@@ -18,9 +19,11 @@
 pub mod adapt;
 pub mod cli;
 pub mod client;
+pub mod collector;
 pub mod envoy;
 pub mod evaluator;
 pub mod exchange;
+pub mod extension;
 pub mod judge;
 pub mod lab;
 pub mod report;

@@ -63,6 +63,12 @@ pub struct ScenarioReport {
     pub clauses: Vec<String>,
     /// The verdict over all steps.
     pub verdict: Verdict,
+    /// It says itself that it is for real Envoys only (`realOnly`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub real_only: bool,
+    /// It is about what this backend cannot show.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub beyond_backend: bool,
     /// Wall-clock time in milliseconds.
     pub duration_ms: u64,
     /// The steps that ran.
@@ -131,7 +137,21 @@ pub struct CheckReport {
     pub beta: f64,
 }
 
+impl ScenarioReport {
+    /// Whether nothing of it could be observed, as was known before: it is left out of the verdict of a run, and counted apart.
+    pub fn is_skipped(&self) -> bool {
+        (self.real_only || self.beyond_backend) && self.verdict == Verdict::Unobservable
+    }
+}
+
 impl RunReport {
+    /// All verdicts together. A scenario of which nothing could be observed keeps a run from passing, unless it is declared to be
+    /// for real Envoys only and others did pass: what proves nothing at all is not a pass.
+    pub fn verdict_of(scenarios: &[ScenarioReport]) -> Verdict {
+        let counted = scenarios.iter().filter(|s| !s.is_skipped()).map(|s| s.verdict).max();
+        counted.unwrap_or(if scenarios.is_empty() { Verdict::Inconclusive } else { Verdict::Unobservable })
+    }
+
     /// The process exit code: 0 pass, 1 fail, 3 infrastructure, 4 inconclusive. Nothing executed is not a pass.
     pub fn exit_code(&self) -> u8 {
         match self.verdict {
@@ -140,5 +160,44 @@ impl RunReport {
             Verdict::Infrastructure => 3,
             Verdict::Inconclusive | Verdict::Unobservable => 4,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario(verdict: Verdict, real_only: bool) -> ScenarioReport {
+        ScenarioReport {
+            id: "a".into(),
+            title: "A".into(),
+            file: "a.yaml".into(),
+            clauses: Vec::new(),
+            verdict,
+            real_only,
+            beyond_backend: false,
+            duration_ms: 1,
+            steps: Vec::new(),
+            replay: String::new(),
+            bundle: None,
+        }
+    }
+
+    #[test]
+    fn what_is_declared_unobservable_does_not_keep_others_from_passing() {
+        use Verdict::{Fail, Inconclusive, Pass, Unobservable};
+        let declared = || scenario(Unobservable, true);
+        for (others, expected) in [
+            (vec![scenario(Pass, false)], Pass),
+            (vec![scenario(Pass, true)], Pass),
+            (vec![scenario(Pass, false), scenario(Unobservable, false)], Unobservable),
+            (vec![scenario(Fail, true)], Fail),
+            (vec![scenario(Inconclusive, true)], Inconclusive),
+            (Vec::new(), Unobservable),
+        ] {
+            let all: Vec<_> = others.into_iter().chain([declared()]).collect();
+            assert_eq!(RunReport::verdict_of(&all), expected);
+        }
+        assert_eq!(RunReport::verdict_of(&[]), Inconclusive);
     }
 }

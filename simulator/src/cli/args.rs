@@ -240,6 +240,9 @@ pub struct Explain {
     /// What is spoken.
     #[arg(long, default_value = "http1", value_parser = proto)]
     pub proto: Proto,
+    /// The application speaks TLS itself, with this server name.
+    #[arg(long, value_name = "SERVER NAME")]
+    pub sni: Option<String>,
     /// After which step: its id or its number (0: before the first). After all that apply something if omitted.
     #[arg(long, value_name = "ID/N")]
     pub step: Option<String>,

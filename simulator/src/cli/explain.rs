@@ -22,7 +22,7 @@ use crate::{
     },
     scenario::{
         Scenario,
-        model::{Step, Traffic},
+        model::{OwnTls, Step, Traffic},
     },
 };
 
@@ -103,6 +103,7 @@ fn describe(lab: &Lab, args: &Explain) -> Result<Explained, LabError> {
         path: args.get.clone().or_else(|| args.path.clone()),
         headers: args.headers.iter().cloned().collect(),
         proto: args.proto,
+        tls: args.sni.clone().map(|sni| OwnTls { sni: Some(sni) }),
         ..Traffic::default()
     };
     let aim = Aim::new(lab, &traffic)?;

@@ -147,7 +147,7 @@ fn write_file(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn text(report: &RunReport, style: Style) -> String {
-    let telling = report.scenarios.iter().filter(|s| s.verdict != Verdict::Pass);
+    let telling = report.scenarios.iter().filter(|s| s.verdict != Verdict::Pass && !s.is_skipped());
     let failures: String = telling.map(|s| report::failure(s, style)).collect();
     format!("{failures}{}\n", report::summary(report, style))
 }

@@ -31,6 +31,17 @@ pub enum Route {
         /// The pod's address, given as the source. The source port is that of the real connection.
         source: IpAddr,
     },
+    /// As [`Route::ThroughSidecar`], by an application that speaks TLS itself.
+    ThroughSidecarTls {
+        /// The sidecar's outbound listener.
+        outbound: SocketAddr,
+        /// The pod's address.
+        source: IpAddr,
+        /// The application's TLS; see [`tls::trusting_any_server`].
+        config: Arc<ClientConfig>,
+        /// The SNI.
+        server_name: ServerName<'static>,
+    },
     /// Straight to the destination, in plaintext.
     Direct {
         /// Address to connect from; any if `None`. All of 127.0.0.0/8 can be used without root.
@@ -65,27 +76,35 @@ impl Route {
     pub(super) async fn connect(&self, destination: SocketAddr) -> Result<Connected, Failure> {
         match self {
             Self::ThroughSidecar { outbound, source } => {
-                let mut stream = open(*outbound, None).await.map_err(|e| Failure::connecting(&e))?;
-                let port = stream.local_addr().map_err(|e| Failure::io(&e))?.port();
-                let header = proxy_header(SocketAddr::new(*source, port), destination);
-                stream.write_all(&header).await.map_err(|e| Failure::io(&e))?;
+                let stream = redirected(*outbound, *source, destination).await?;
                 Ok(Connected::new(ReadsOn::new(stream), None))
             }
             Self::Direct { source } => {
                 let stream = open(destination, *source).await.map_err(|e| Failure::connecting(&e))?;
                 Ok(Connected::new(ReadsOn::new(stream), None))
             }
+            Self::ThroughSidecarTls { outbound, source, config, server_name } => {
+                wrapped(redirected(*outbound, *source, destination).await?, config, server_name).await
+            }
             Self::DirectTls { source, config, server_name } => {
                 let stream = open(destination, *source).await.map_err(|e| Failure::connecting(&e))?;
-                let connector = TlsConnector::from(config.clone());
-                let handshake = connector.connect(server_name.clone(), ReadsOn::new(stream)).await;
-                let stream = handshake.map_err(|e| Failure::io(&e))?;
-                let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-                let names = leaf.map(tls::names).unwrap_or_default();
-                Ok(Connected::new(stream, Some(names)))
+                wrapped(stream, config, server_name).await
             }
         }
     }
+}
+
+async fn wrapped(
+    stream: TcpStream,
+    config: &Arc<ClientConfig>,
+    server_name: &ServerName<'static>,
+) -> Result<Connected, Failure> {
+    let connector = TlsConnector::from(config.clone());
+    let handshake = connector.connect(server_name.clone(), ReadsOn::new(stream)).await;
+    let stream = handshake.map_err(|e| Failure::io(&e))?;
+    let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let names = leaf.map(tls::names).unwrap_or_default();
+    Ok(Connected::new(stream, Some(names)))
 }
 
 impl Connected {
@@ -93,6 +112,15 @@ impl Connected {
         let notes = Arc::new(Notes::default());
         Self { stream: Tap::new(Box::new(stream), notes.clone()), notes, server_names }
     }
+}
+
+/// What iptables do: a connection to the sidecar that says where it was to go.
+async fn redirected(outbound: SocketAddr, source: IpAddr, destination: SocketAddr) -> Result<TcpStream, Failure> {
+    let mut stream = open(outbound, None).await.map_err(|e| Failure::connecting(&e))?;
+    let port = stream.local_addr().map_err(|e| Failure::io(&e))?.port();
+    let header = proxy_header(SocketAddr::new(source, port), destination);
+    stream.write_all(&header).await.map_err(|e| Failure::io(&e))?;
+    Ok(stream)
 }
 
 async fn open(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {

@@ -1,6 +1,6 @@
 //! What a failed request looked like. The one place that decides on a [`Shape`].
 
-use std::{error::Error, fmt::Display, io};
+use std::{collections::BTreeMap, error::Error, fmt::Display, io};
 
 use crate::{
     client::tap::{End, Notes},
@@ -13,6 +13,7 @@ use crate::{
 pub(super) struct Failure {
     pub(super) shape: Option<Shape>,
     pub(super) status: Option<u16>,
+    pub(super) headers: BTreeMap<String, String>,
     pub(super) detail: String,
     /// Nothing of an answer arrived, and the connection had served before: it may have been closed while idle.
     pub(super) stale: bool,
@@ -20,8 +21,8 @@ pub(super) struct Failure {
 
 impl From<Failure> for ClientResult {
     fn from(failure: Failure) -> Self {
-        let Failure { shape, status, detail, .. } = failure;
-        Self::Failed { shape, status, detail }
+        let Failure { shape, status, headers, detail, .. } = failure;
+        Self::Failed { shape, status, headers, detail }
     }
 }
 
@@ -33,7 +34,7 @@ impl Failure {
 
     /// A failure of this shape.
     pub(super) fn shaped(shape: Option<Shape>, detail: impl Display) -> Self {
-        Self { shape, status: None, detail: detail.to_string(), stale: false }
+        Self { shape, status: None, headers: BTreeMap::new(), detail: detail.to_string(), stale: false }
     }
 
     /// The connection could not be opened.
@@ -83,7 +84,7 @@ impl Failure {
     }
 
     /// A response that carries no [`POD_HEADER`]: from a proxy.
-    pub(super) fn by_proxy(status: u16, body: &[u8]) -> Self {
+    pub(super) fn by_proxy(status: u16, headers: BTreeMap<String, String>, body: &[u8]) -> Self {
         let shape = match status {
             403 => Some(Shape::Http403),
             404 => Some(Shape::Http404),
@@ -92,7 +93,7 @@ impl Failure {
         };
         let text = String::from_utf8_lossy(body);
         let detail = format!("HTTP {status} from a proxy (no {POD_HEADER}): {}", text.trim());
-        Self { status: Some(status), ..Self::shaped(shape, detail) }
+        Self { status: Some(status), headers, ..Self::shaped(shape, detail) }
     }
 }
 

@@ -95,7 +95,7 @@ pub(super) fn judge(parts: &http::response::Parts, body: &[u8]) -> Result<Client
     let headers = flatten(&parts.headers);
     match headers.get(POD_HEADER).cloned() {
         Some(pod) => Ok(ClientResult::Answered { status: Some(parts.status.as_u16()), pod: Some(pod), headers }),
-        None => Err(Failure::by_proxy(parts.status.as_u16(), body)),
+        None => Err(Failure::by_proxy(parts.status.as_u16(), headers, body)),
     }
 }
 

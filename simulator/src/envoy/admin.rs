@@ -176,6 +176,17 @@ impl Admin {
         Ok(text.lines().filter_map(number).collect())
     }
 
+    /// What Prometheus gets from the sidecar, at the pod's address and port [`METRICS_PORT`](super::METRICS_PORT). Histograms are as
+    /// they were at the scrape before.
+    ///
+    /// # Errors
+    /// See [`AdminError`].
+    pub async fn scrape(&self) -> Result<String, AdminError> {
+        let address = SocketAddr::new(self.address.ip(), super::METRICS_PORT);
+        let at = Self { address, client: self.client.clone() };
+        at.text("/stats/prometheus").await
+    }
+
     /// Clusters with the state of their hosts (`/clusters?format=json`).
     ///
     /// # Errors

@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 /// The name of the control plane's cluster in every sidecar.
 pub const CONTROL_PLANE_CLUSTER: &str = "osm-controller";
 
+/// The name of the administration interface's cluster, for Prometheus.
+const METRICS_CLUSTER: &str = "envoy-metrics-cluster";
+
 /// What one sidecar starts with. [`Bootstrap::to_json`] gives the file.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
@@ -26,6 +29,8 @@ pub struct Bootstrap {
     pub credentials: Credentials,
     /// The address that upstream connections come from, so that source ranges mean something on loopback.
     pub bind: Option<IpAddr>,
+    /// The name server for names that clusters look up; `None`: that of the system.
+    pub names: Option<SocketAddr>,
 }
 
 /// The ADS server.
@@ -108,19 +113,76 @@ impl Bootstrap {
                 "cds_config": from_ads,
                 "lds_config": from_ads,
             },
-            "static_resources": { "clusters": [self.control_plane_cluster()] },
+            "static_resources": {
+                "listeners": [self.metrics_listener()],
+                "clusters": [self.control_plane_cluster(), self.metrics_cluster()],
+            },
             // Envoy refuses regular expressions above an RE2 program size of 100 unless told otherwise: a path of 50 characters.
             "layered_runtime": { "layers": [{
                 "name": "static",
-                "static_layer": { "re2.max_program_size.error_level": u32::MAX },
+                "static_layer": {
+                    "re2.max_program_size.error_level": u32::MAX,
+                    // Spans are looked at soon after the traffic; by default they are kept for up to 5 s.
+                    "tracing.zipkin.flush_interval_ms": 100,
+                    "tracing.opentelemetry.flush_interval_ms": 100,
+                },
             }] },
         });
+        if let Some(names) = self.names {
+            value["typed_dns_resolver_config"] = json!({
+                "name": "envoy.network.dns_resolver.cares",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+                    "resolvers": [address(names)],
+                    "dns_resolver_options": { "no_default_search_domain": true },
+                },
+            });
+        }
         if let Some(ip) = self.bind {
             value["cluster_manager"] = json!({
                 "upstream_bind_config": { "source_address": { "address": ip, "port_value": 0 } }
             });
         }
         value
+    }
+
+    /// The pod's name, as a container has it in its environment.
+    pub fn pod_name(&self) -> &str {
+        self.node_id.rsplit_once('/').map_or(&self.node_id, |(_, pod)| pod)
+    }
+
+    /// Where Prometheus finds the statistics, under the names that dashboards know.
+    fn metrics_listener(&self) -> Value {
+        const FILTERS: &str = "type.googleapis.com/envoy.extensions.filters";
+        let address = address(SocketAddr::new(self.admin.ip(), super::METRICS_PORT));
+        let route = json!({ "match": { "path": "/stats/prometheus" }, "route": { "cluster": METRICS_CLUSTER } });
+        let manager = json!({
+            "@type": format!("{FILTERS}.network.http_connection_manager.v3.HttpConnectionManager"),
+            "stat_prefix": "prometheus",
+            "route_config": { "virtual_hosts": [{ "name": "prometheus", "domains": ["*"], "routes": [route] }] },
+            "http_filters": [
+                { "name": "envoy.filters.http.lua", "typed_config": {
+                    "@type": format!("{FILTERS}.http.lua.v3.Lua"),
+                    "default_source_code": { "inline_string": mesh::snapshot::metrics::RENAME },
+                } },
+                { "name": "envoy.filters.http.router", "typed_config": {
+                    "@type": format!("{FILTERS}.http.router.v3.Router"),
+                } },
+            ],
+        });
+        let manager = json!({ "name": "envoy.filters.network.http_connection_manager", "typed_config": manager });
+        json!({ "name": "prometheus", "address": address, "filter_chains": [{ "filters": [manager] }] })
+    }
+
+    fn metrics_cluster(&self) -> Value {
+        // Where all addresses are listened on, any of this host does.
+        let ip = if self.admin.ip().is_unspecified() { [127, 0, 0, 1].into() } else { self.admin.ip() };
+        let endpoint = json!({ "endpoint": { "address": address(SocketAddr::new(ip, self.admin.port())) } });
+        json!({
+            "name": METRICS_CLUSTER,
+            "type": "STATIC",
+            "load_assignment": { "cluster_name": METRICS_CLUSTER, "endpoints": [{ "lb_endpoints": [endpoint] }] },
+        })
     }
 
     fn ads(&self) -> Value {
@@ -226,6 +288,7 @@ mod tests {
                 authority: Pem::Inline("a".into()),
             },
             bind: None,
+            names: None,
         };
         assert_eq!(bootstrap.value()["dynamic_resources"]["ads_config"]["api_type"], "GRPC");
         assert_eq!(bootstrap.value()["cluster_manager"], Value::Null);

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use mesh::snapshot::metrics::POD_NAME;
 use testcontainers::{
     ContainerAsync, CopyDataSource, CopyTargetOptions, GenericImage, ImageExt, TestcontainersError,
     bollard::query_parameters::{InspectContainerOptions, KillContainerOptions},
@@ -75,6 +76,7 @@ impl Container {
             .with_user("0:0")
             .with_cap_drop("ALL")
             .with_copy_to(CopyTargetOptions::new(BOOTSTRAP).with_mode(0o600), CopyDataSource::Data(bootstrap))
+            .with_env_var(POD_NAME, launch.bootstrap.pod_name())
             .with_network(&network)
             .with_host("host.docker.internal", Host::HostGateway)
             .with_label(OWNER_LABEL, owner());

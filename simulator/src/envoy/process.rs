@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use mesh::snapshot::metrics::POD_NAME;
 use tokio::{
     process::{Child, Command},
     runtime::Handle,
@@ -54,8 +55,18 @@ pub struct Process {
 /// One worker thread is plenty and keeps many sidecars on one machine small. Filter chains that are
 /// replaced ask HTTP clients to leave with the next answer, and give them a minute for it: a connection that is cut while a request
 /// is on its way loses that request. A withdrawn permission does not wait for this, for routes and their RBAC change at once.
-pub(super) const OPTIONS: [&str; 7] =
-    ["--concurrency", "1", "--disable-hot-restart", "--drain-time-s", "60", "--drain-strategy", "immediate"];
+pub(super) const OPTIONS: [&str; 9] = [
+    "--concurrency",
+    "1",
+    "--disable-hot-restart",
+    "--drain-time-s",
+    "60",
+    "--drain-strategy",
+    "immediate",
+    // Access logs are looked at soon after the traffic; Envoy would keep them for 10 s.
+    "--file-flush-interval-msec",
+    "100",
+];
 
 impl Process {
     /// Starts Envoy and waits until its administration interface answers. It has its configuration only later.
@@ -170,6 +181,7 @@ fn command(launch: &Launch, stdout: File, stderr: File) -> Command {
     };
     command.arg("--config-path").arg(bootstrap_path(launch));
     command.args(OPTIONS).args(["--log-level", &launch.log_level]);
+    command.env(POD_NAME, launch.bootstrap.pod_name());
     command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
     // A process group of its own: Ctrl-C goes to the simulator alone, which then ends its sidecars in order.
     command.process_group(0).kill_on_drop(true);

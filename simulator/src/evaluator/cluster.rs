@@ -39,6 +39,10 @@ pub(super) enum EndpointSource {
     /// The ClusterLoadAssignment of this name.
     Eds(String),
     Static(Endpoints),
+    /// Names that are looked up, with their ports.
+    Dns(Vec<(String, u16)>),
+    /// Where the client dialled.
+    Dialled,
 }
 
 /// The version of HTTP that is spoken to the endpoints.
@@ -71,7 +75,12 @@ impl Cluster {
         let assignment = cluster.load_assignment.take();
         let eds = cluster.eds_cluster_config.take();
         let kind = cluster.cluster_discovery_type.take();
+        if kind == Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into())) {
+            // There is no choice: Envoy demands it to say so.
+            cluster.lb_policy = 0;
+        }
         nothing_else(&cluster)?;
+        let typed = matches!(kind, Some(ClusterDiscoveryType::Type(_)));
         let kind = match kind {
             None => DiscoveryType::Static,
             Some(ClusterDiscoveryType::Type(kind)) => {
@@ -83,11 +92,18 @@ impl Cluster {
             (DiscoveryType::Static, assignment) => {
                 EndpointSource::Static(Endpoints::new(assignment.unwrap_or_default())?)
             }
+            (DiscoveryType::StrictDns, assignment) => EndpointSource::Dns(names(assignment.unwrap_or_default())?),
+            (DiscoveryType::OriginalDst, None) if typed => EndpointSource::Dialled,
             (DiscoveryType::Eds, None) => {
                 let service = eds.map(|eds| eds.service_name).unwrap_or_default();
                 EndpointSource::Eds(if service.is_empty() { name } else { service })
             }
-            _ => return Err(Unmodelled::new("Cluster.type", "only EDS and STATIC are modelled")),
+            _ => {
+                return Err(Unmodelled::new(
+                    "Cluster.type",
+                    "only EDS, STATIC, STRICT_DNS and ORIGINAL_DST are modelled",
+                ));
+            }
         };
         Ok(Self { objects, endpoints, tls, http })
     }
@@ -154,6 +170,25 @@ fn address(mut endpoint: Endpoint) -> Modelled<SocketAddr> {
         }
         _ => Err(Unmodelled::new("Endpoint.address", "only port_value is modelled")),
     }
+}
+
+/// The names in the assignment of a cluster whose addresses are looked up.
+fn names(assignment: ClusterLoadAssignment) -> Modelled<Vec<(String, u16)>> {
+    let endpoints = assignment.endpoints.into_iter().flat_map(|locality| locality.lb_endpoints);
+    let name = |endpoint: LbEndpoint| {
+        let Some(HostIdentifier::Endpoint(Endpoint { address: Some(address), .. })) = endpoint.host_identifier else {
+            return None;
+        };
+        let Some(address::Address::SocketAddress(socket)) = address.address else { return None };
+        match socket.port_specifier {
+            Some(PortSpecifier::PortValue(port)) => {
+                Some((socket.address.to_ascii_lowercase(), u16::try_from(port).ok()?))
+            }
+            _ => None,
+        }
+    };
+    let unmodelled = || Unmodelled::new("Cluster.load_assignment", "only names with a port are modelled");
+    endpoints.map(|endpoint| name(endpoint).ok_or_else(unmodelled)).collect()
 }
 
 fn upstream(cluster: &mut Wire) -> Modelled<Upstream> {

@@ -1,6 +1,6 @@
 //! How a request begins and ends, and how one proxy reaches the next: weighted clusters, endpoints, pods.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use super::{
     Caller, Delivered, Evaluation, Evaluator, INBOUND_PORT, OUTBOUND_PORT, Placed,
@@ -38,6 +38,10 @@ pub(super) struct Sender<'a> {
     pub(super) states: Option<&'a str>,
     /// What it shows to its client if a connection fails.
     pub(super) failure: Form,
+    /// Where its client dialled.
+    pub(super) dialled: SocketAddr,
+    /// The client's own TLS, which goes through unopened.
+    pub(super) opaque: Option<&'a Hello<'a>>,
 }
 
 impl<'a> Walk<'a> {
@@ -54,10 +58,20 @@ impl<'a> Walk<'a> {
         };
         let mut out = Branches::new();
         let way = Way::new(self.explain);
-        let mut connection = Connection { destination: request.destination, hello: None, payload };
+        let mut connection = Connection { destination: request.destination, source: None, hello: None, payload };
+        if let Caller::Pod(address) | Caller::PodTls(address, _) | Caller::Direct(address, _) = caller {
+            connection.source = Some(*address);
+        }
+        let hello;
+        if let Caller::Tls(tls) | Caller::PodTls(_, tls) | Caller::Direct(_, Some(tls)) = caller {
+            let server_name = Cow::Owned(tls.server_name.as_deref().unwrap_or("").to_ascii_lowercase());
+            let certificate = tls.certificate.as_ref().map(Presented::Own);
+            hello = Hello { server_name, alpn: &tls.alpn, certificate, checks: None };
+            connection.hello = Some(&hello);
+        }
         let outside = || Arc::from("client");
         match caller {
-            Caller::Pod(address) => {
+            Caller::Pod(address) | Caller::PodTls(address, _) => {
                 let Some(pod) = self.evaluator.pods.get(address) else {
                     return Err(Unmodelled::new("caller", format!("there is no pod {address}")));
                 };
@@ -66,12 +80,7 @@ impl<'a> Walk<'a> {
                     None => self.dial(&pod.name, &connection, way, &mut out)?,
                 }
             }
-            Caller::Plaintext => self.dial(&outside(), &connection, way, &mut out)?,
-            Caller::Tls(tls) => {
-                let server_name = Cow::Owned(tls.server_name.as_deref().unwrap_or("").to_ascii_lowercase());
-                let certificate = tls.certificate.as_ref().map(Presented::Own);
-                let hello = Hello { server_name, alpn: &tls.alpn, certificate, checks: None };
-                connection.hello = Some(&hello);
+            Caller::Plaintext | Caller::Tls(_) | Caller::Direct(..) => {
                 self.dial(&outside(), &connection, way, &mut out)?;
             }
         }
@@ -120,7 +129,9 @@ impl<'a> Walk<'a> {
 
     /// A connection arrives at the application of a pod without a sidecar.
     fn bare(&self, pod: &Placed, connection: &Connection<'_>, mut way: Way, out: &mut Branches) -> Modelled<()> {
-        let failure = match (connection.hello, &pod.presents) {
+        let port = connection.destination.port();
+        let speaks_tls = pod.tls_ports.is_empty() || pod.tls_ports.contains(&port);
+        let failure = match (connection.hello, pod.presents.as_ref().filter(|_| speaks_tls)) {
             (None, None) => None,
             (None, Some(_)) => Some((Form::Closed, Because::NoIdentity, "plaintext where TLS is spoken".to_owned())),
             (Some(_), None) => Some((Form::Tls, Because::NoIdentity, "the server does not speak TLS".to_owned())),
@@ -134,7 +145,7 @@ impl<'a> Walk<'a> {
             way.refuse(Refused::new(&pod.name, Stage::UpstreamTls, form, because), out);
             return Ok(());
         }
-        deliver(pod, connection.destination.port(), connection.payload, (None, None), way, out);
+        deliver(pod, port, connection.payload, (None, None), way, out);
         Ok(())
     }
 
@@ -182,9 +193,18 @@ impl<'a> Walk<'a> {
         };
         way.trace.push(|| Step::new(Stage::Cluster, &pod.name, name).because_of(&cluster.objects));
         check_upstream(cluster, payload).map_err(|error| error.inside(format!("cluster {name}")))?;
+        let looked_up;
         let Endpoints(endpoints) = match &cluster.endpoints {
             EndpointSource::Static(endpoints) => endpoints,
             EndpointSource::Eds(service) => sender.config.endpoints(service)?,
+            EndpointSource::Dialled => {
+                looked_up = Endpoints(vec![(sender.dialled, 1)]);
+                &looked_up
+            }
+            EndpointSource::Dns(hosts) => {
+                looked_up = Endpoints(self.look_up(hosts));
+                &looked_up
+            }
         };
         let total = endpoints.iter().map(|(_, weight)| weight).sum();
         if endpoints.is_empty() {
@@ -199,12 +219,24 @@ impl<'a> Walk<'a> {
         for &(address, weight) in endpoints {
             let mut way = way.part(weight, total)?;
             way.trace.push(|| Step::new(Stage::Endpoint, &pod.name, format!("{address}, one of {}", endpoints.len())));
-            let connection = Connection { destination: address, hello: hello.as_ref(), payload };
+            let hello = hello.as_ref().or(sender.opaque);
+            let source = Some(pod.address);
+            let connection = Connection { destination: address, source, hello, payload };
             let first = out.len();
             self.reach(sender, &connection, way, out).map_err(|error| error.inside(format!("cluster {name}")))?;
             out[first..].iter_mut().for_each(|branch| branch.fail_as(sender.failure));
         }
         Ok(())
+    }
+
+    /// What DNS says of names. IP addresses are their own names.
+    fn look_up(&self, hosts: &[(String, u16)]) -> Vec<(SocketAddr, u64)> {
+        let of = |(host, port): &(String, u16)| {
+            let literal = host.parse().ok().map(|ip| vec![ip]);
+            let addresses = literal.or_else(|| self.evaluator.hosts.get(host).cloned()).unwrap_or_default();
+            addresses.into_iter().map(|ip| (SocketAddr::new(ip, *port), 1)).collect::<Vec<_>>()
+        };
+        hosts.iter().flat_map(of).collect()
     }
 
     /// To an endpoint: another pod, or the pod's own application behind the loopback address.

@@ -188,6 +188,7 @@ impl Hcm {
 fn forget_what_does_not_decide(manager: &mut HttpConnectionManager) {
     manager.access_log.clear();
     manager.access_log_options = None;
+    manager.tracing = None;
     manager.server_name.clear();
     manager.server_header_transformation = 0;
     manager.stream_idle_timeout = None;
@@ -199,6 +200,7 @@ fn forget_what_does_not_decide(manager: &mut HttpConnectionManager) {
     manager.http2_protocol_options.take_if(|options| *options == Default::default());
     // No request of the simulator carries X-Forwarded-For, and nothing that is modelled looks at the address.
     manager.use_remote_address = None;
+    manager.skip_xff_append = false;
 }
 
 fn http_filters(filters: Vec<HttpFilter>) -> Modelled<Vec<(String, Option<Rbac>)>> {

@@ -82,6 +82,12 @@ impl Evaluator {
         let Some(server) = own_certificate(config, &tls.common)? else {
             return refused("DownstreamTlsContext", "there is no certificate");
         };
+        if let Some((_, client)) = hello.checks {
+            let ((least, most), (min, max)) = (client.common.versions, tls.common.versions);
+            if least.max(min) > most.min(max) {
+                return Ok(Err(Refusal::ByServer("they have no version of TLS in common".into())));
+            }
+        }
         if let Some(refusal) = self.client_refuses(hello, Presented::Kept(server))? {
             return Ok(Err(refusal));
         }

@@ -63,7 +63,15 @@ impl Walk<'_> {
         };
         let uri = peer.certificate.and_then(|certificate| certificate.uris().first());
         let states = uri.filter(|_| hcm.states_peer).map(String::as_str);
-        let sender = Sender { pod, config, certificate: peer.certificate, states, failure: Form::Status(503) };
+        let sender = Sender {
+            pod,
+            config,
+            certificate: peer.certificate,
+            states,
+            failure: Form::Status(503),
+            dialled: peer.destination,
+            opaque: None,
+        };
         self.act(&sender, route, message, way, out)
     }
 

@@ -1,11 +1,14 @@
 //! Listeners and their filter chains.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use envoy_types::pb::envoy::{
     config::{
         core::v3::{Address, address, socket_address::PortSpecifier},
-        listener::v3::{FilterChain, Listener as Wire, ListenerFilter, listener_filter},
+        listener::v3::{
+            FilterChain, Listener as Wire, ListenerFilter, ListenerFilterChainMatchPredicate, listener_filter,
+            listener_filter_chain_match_predicate::Rule,
+        },
     },
     extensions::filters::listener::{original_dst::v3::OriginalDst, tls_inspector::v3::TlsInspector},
 };
@@ -27,7 +30,9 @@ pub(super) struct Listener {
     /// The port that it listens on.
     pub(super) port: u16,
     /// Whether it looks at the first bytes for a TLS handshake.
-    pub(super) inspects_tls: bool,
+    inspects_tls: bool,
+    /// The only ports on which it does; all if empty.
+    inspected: BTreeSet<u16>,
     pub(super) sieve: Sieve,
     pub(super) chains: Vec<Chain>,
     pub(super) default: Option<Chain>,
@@ -53,7 +58,7 @@ impl Listener {
     pub(super) fn new(mut listener: Wire) -> Modelled<Self> {
         let name = std::mem::take(&mut listener.name);
         let port = port(listener.address.take())?;
-        let (inspects_tls, original) = listener_filters(std::mem::take(&mut listener.listener_filters))?;
+        let (inspects_tls, inspected, original) = listener_filters(std::mem::take(&mut listener.listener_filters))?;
         if !original {
             return Err(Unmodelled::new("listener_filters", "without original_dst the destination is unknown"));
         }
@@ -69,6 +74,7 @@ impl Listener {
             name: name.into(),
             port,
             inspects_tls,
+            inspected,
             sieve: Sieve::default(),
             chains: Vec::with_capacity(chains.len()),
             default: default.map(Chain::new),
@@ -87,6 +93,11 @@ impl Listener {
             ));
         }
         Ok(read)
+    }
+
+    /// Whether it looks at the first bytes of connections to `port` for a TLS handshake.
+    pub(super) fn inspects(&self, port: u16) -> bool {
+        self.inspects_tls && (self.inspected.is_empty() || self.inspected.contains(&port))
     }
 }
 
@@ -119,26 +130,45 @@ fn patience(listener: &mut Wire) -> Modelled<()> {
     }
 }
 
-/// Whether there is a TLS inspector, and whether the original destination is looked up.
-fn listener_filters(filters: Vec<ListenerFilter>) -> Modelled<(bool, bool)> {
-    let (mut inspects, mut original) = (false, false);
+/// Whether there is a TLS inspector, the only ports on which it works (all if empty), and whether the original destination is looked up.
+fn listener_filters(filters: Vec<ListenerFilter>) -> Modelled<(bool, BTreeSet<u16>, bool)> {
+    let (mut inspects, mut ports, mut original) = (false, BTreeSet::new(), false);
     for filter in filters {
         let at = format!("listener_filters[{}]", filter.name);
-        if filter.filter_disabled.is_some() {
-            return Err(Unmodelled::new(format!("{at}.filter_disabled"), "not modelled"));
-        }
+        let only = filter.filter_disabled.map(enabled_ports).transpose().map_err(|error| error.inside(&at))?;
         let Some(listener_filter::ConfigType::TypedConfig(any)) = filter.config_type else {
             return Err(Unmodelled::new(at, "only typed_config is modelled"));
         };
         if any.type_url == OriginalDst::type_url() {
+            if only.is_some() {
+                return Err(Unmodelled::new(format!("{at}.filter_disabled"), "not modelled for this filter"));
+            }
             original = true;
         } else {
             let inspector: TlsInspector = unpack(&any).map_err(|error| error.inside(&at))?;
             nothing_else(&inspector).map_err(|error| error.inside(&at))?;
             inspects = true;
+            ports = only.unwrap_or_default();
         }
     }
-    Ok((inspects, original))
+    Ok((inspects, ports, original))
+}
+
+/// The ports on which a filter works that is off everywhere else.
+fn enabled_ports(predicate: ListenerFilterChainMatchPredicate) -> Modelled<BTreeSet<u16>> {
+    let unmodelled = || Unmodelled::new("filter_disabled", "only `not` of destination ports is modelled");
+    let Some(Rule::NotMatch(on)) = predicate.rule else { return Err(unmodelled()) };
+    let rules = match on.rule {
+        Some(Rule::OrMatch(set)) => set.rules.into_iter().filter_map(|predicate| predicate.rule).collect(),
+        Some(rule) => vec![rule],
+        None => return Err(unmodelled()),
+    };
+    let mut ports = BTreeSet::new();
+    for rule in rules {
+        let Rule::DestinationPortRange(range) = rule else { return Err(unmodelled()) };
+        ports.extend((range.start..range.end).filter_map(|port| u16::try_from(port).ok()));
+    }
+    Ok(ports)
 }
 
 fn port(address: Option<Address>) -> Modelled<u16> {

@@ -35,7 +35,8 @@ const CHANGING_HEADERS: [&str; 17] = [
 const CHANGING_PREFIXES: [&str; 6] = ["x-forwarded-", "x-envoy-", "sec-websocket-", "x-b3-", "grpc-", ":"];
 
 /// Headers that proxies overwrite, whatever a client claims: harmless in a request, unless a policy looks at one.
-const OVERWRITTEN: [&str; 2] = ["x-forwarded-client-cert", "x-forwarded-for"];
+const OVERWRITTEN: [&str; 5] =
+    ["x-forwarded-client-cert", "x-forwarded-for", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled"];
 
 /// Headers that gRPC libraries set on their own.
 const GRPC_HEADERS: [&str; 5] = ["content-type", "user-agent", "accept", "accept-encoding", "content-encoding"];

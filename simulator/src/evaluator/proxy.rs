@@ -9,7 +9,7 @@ use envoy_types::pb::{
     envoy::config::core::v3::Metadata,
     google::protobuf::{Struct, Value, value::Kind},
 };
-use mesh::snapshot::{ResourceType, Snapshot};
+use mesh::snapshot::{ResourceType, Snapshot, name::LABELS_KEY};
 
 use super::{
     cluster::{Cluster, Endpoints},
@@ -134,11 +134,11 @@ fn missing(kind: &str, name: &str) -> Unmodelled {
     Unmodelled::new(format!("{kind} {name}"), "the snapshot has none: Envoy would wait for it")
 }
 
-/// The objects that metadata name: every text in it, in the order of the keys.
+/// The objects that metadata name: every text in it, in the order of the keys, but for labels of statistics.
 pub(super) fn objects(metadata: Option<Metadata>) -> Arc<[Arc<str>]> {
     let mut texts = Vec::new();
     let scopes: BTreeMap<_, _> = metadata.unwrap_or_default().filter_metadata.into_iter().collect();
-    for (_, scope) in scopes {
+    for (_, scope) in scopes.into_iter().filter(|(key, _)| key != LABELS_KEY) {
         collect(scope, &mut texts);
     }
     texts.into()

@@ -1,6 +1,6 @@
 //! One connection into one proxy: listener, filter chain, TLS, network RBAC.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{
     OUTBOUND_PORT, Placed,
@@ -37,6 +37,8 @@ pub(super) enum Payload<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connection<'a> {
     pub(super) destination: SocketAddr,
+    /// Where it comes from; `None`: nobody knows.
+    pub(super) source: Option<IpAddr>,
     /// `None`: plaintext.
     pub(super) hello: Option<&'a Hello<'a>>,
     pub(super) payload: Payload<'a>,
@@ -76,7 +78,7 @@ impl Walk<'_> {
             return Err(Unmodelled::new(&*pod.name, "the request goes in circles"));
         }
         let silent = matches!(connection.payload, Payload::Raw { server_first: true }) && connection.hello.is_none();
-        if listener.inspects_tls && silent {
+        if listener.inspects(connection.destination.port()) && silent {
             let waits = "the TLS inspector waits for the client's first byte until it gives up";
             way.trace.push(|| Step::new(Stage::Listener, &pod.name, waits));
             way.refuse(Refused::new(&pod.name, Stage::Listener, Form::Closed, Because::NoIdentity), out);
@@ -140,10 +142,20 @@ impl Walk<'_> {
         let opaque = connection.hello.is_some() && body.tls.is_none();
         match (&body.filters.terminal, connection.payload) {
             (Terminal::Tcp(clusters), payload) => {
-                if opaque && clusters.iter().any(|(name, _)| !matches!(config.cluster(name), Ok(None))) {
-                    return Err(Unmodelled::new("filters", "TLS through a plaintext chain is not modelled"));
+                // Inside another handshake the peer would have to be asked twice.
+                let wraps = |name: &str| matches!(config.cluster(name), Ok(Some(c)) if c.tls.is_some());
+                if opaque && clusters.iter().any(|(name, _)| wraps(name)) {
+                    return Err(Unmodelled::new("filters", "TLS within TLS is not modelled"));
                 }
-                let sender = Sender { pod, config, certificate: peer.certificate, states: None, failure: Form::Closed };
+                let sender = Sender {
+                    pod,
+                    config,
+                    certificate: peer.certificate,
+                    states: None,
+                    failure: Form::Closed,
+                    dialled: connection.destination,
+                    opaque: connection.hello.filter(|_| opaque),
+                };
                 self.split(&sender, clusters, payload, way, out)
             }
             (Terminal::Http(_), _) if opaque => {
@@ -246,9 +258,10 @@ fn find_chain<'l>(
     connection: &Connection<'_>,
     way: &mut Way,
 ) -> Result<&'l Chain, Refused> {
-    let hello = connection.hello.filter(|_| listener.inspects_tls);
+    let hello = connection.hello.filter(|_| listener.inspects(connection.destination.port()));
     let traits = Traits {
         destination: connection.destination,
+        source: connection.source,
         server_name: hello.map_or("", |hello| &hello.server_name),
         tls: hello.is_some(),
         alpn: hello.map_or(&[], |hello| hello.alpn),

@@ -26,15 +26,19 @@ struct Addresses {
     any: Option<Names>,
 }
 
-/// Server name → transport protocol → application protocol → chain. An empty text is a wildcard.
+/// Server name → transport protocol → application protocol → source → chain. An empty text is a wildcard.
 type Names = BTreeMap<String, Transports>;
 type Transports = BTreeMap<String, Protocols>;
-type Protocols = BTreeMap<String, usize>;
+type Protocols = BTreeMap<String, Sources>;
+/// Range of source addresses → chain; `None` is any.
+type Sources = BTreeMap<Option<IpNet>, usize>;
 
 /// What is known of a connection before a chain is chosen.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Traits<'a> {
     pub(super) destination: SocketAddr,
+    /// `None`: nobody knows.
+    pub(super) source: Option<IpAddr>,
     /// In lower case; empty if the client names none.
     pub(super) server_name: &'a str,
     /// Whether the connection begins with a TLS handshake, as far as the listener looks.
@@ -50,6 +54,7 @@ pub(super) enum Miss {
     ServerName,
     Transport,
     Alpn,
+    Source,
 }
 
 impl Sieve {
@@ -60,11 +65,21 @@ impl Sieve {
         let names = or_wildcard(std::mem::take(&mut spec.server_names));
         let transport = std::mem::take(&mut spec.transport_protocol);
         let alpn = or_wildcard(std::mem::take(&mut spec.application_protocols));
+        let sources = std::mem::take(&mut spec.source_prefix_ranges);
         nothing_else(&spec)?;
+        let mut from = Vec::with_capacity(sources.len());
+        for source in sources {
+            let net = net(&source.address_prefix, source.prefix_len.map_or(0, |length| length.value))?;
+            from.push((net.prefix_len() > 0).then_some(net));
+        }
+        if from.is_empty() {
+            from.push(None);
+        }
+        let (alpn, from) = (alpn.as_slice(), from.as_slice());
         if names.iter().any(|name| name.contains('*') || name.chars().any(char::is_uppercase)) {
             return Err(Unmodelled::new("FilterChainMatch.server_names", "wildcards and capitals are not modelled"));
         }
-        self.inspects |= !names[0].is_empty() || !transport.is_empty() || !alpn[0].is_empty();
+        self.inspects |= !names[0].is_empty() || transport == "tls" || !alpn[0].is_empty();
         let port = match port.map(u16::try_from) {
             None => None,
             Some(Ok(port)) if port != 0 => Some(port),
@@ -77,18 +92,18 @@ impl Sieve {
             nets.push(net(&prefix.address_prefix, length)?);
         }
         if nets.is_empty() {
-            insert(addresses.any.get_or_insert_default(), &names, &transport, &alpn, chain)?;
+            insert(addresses.any.get_or_insert_default(), &names, &transport, (alpn, from), chain)?;
         }
         for net in nets {
             if net.prefix_len() == 0 {
-                insert(addresses.any.get_or_insert_default(), &names, &transport, &alpn, chain)?;
+                insert(addresses.any.get_or_insert_default(), &names, &transport, (alpn, from), chain)?;
                 continue;
             }
             if !addresses.lengths.contains(&net.prefix_len()) {
                 addresses.lengths.push(net.prefix_len());
                 addresses.lengths.sort_unstable_by(|a, b| b.cmp(a));
             }
-            insert(addresses.prefixes.entry(net).or_default(), &names, &transport, &alpn, chain)?;
+            insert(addresses.prefixes.entry(net).or_default(), &names, &transport, (alpn, from), chain)?;
         }
         Ok(())
     }
@@ -107,7 +122,13 @@ impl Sieve {
         let transport = if traits.tls { "tls" } else { "raw_buffer" };
         let protocols = or_any(transports, transport).ok_or(Miss::Transport)?;
         let offered = traits.alpn.iter().find_map(|protocol| protocols.get(protocol.as_str()));
-        offered.or_else(|| protocols.get("")).copied().ok_or(Miss::Alpn)
+        let sources = offered.or_else(|| protocols.get("")).ok_or(Miss::Alpn)?;
+        let nearest = |source| {
+            let around = sources.iter().filter_map(|(net, chain)| Some((net.as_ref()?, chain)));
+            around.filter(|(net, _)| net.contains(&source)).max_by_key(|(net, _)| net.prefix_len())
+        };
+        let ranged = traits.source.and_then(nearest).map(|(_, chain)| chain);
+        ranged.or_else(|| sources.get(&None)).copied().ok_or(Miss::Source)
     }
 }
 
@@ -124,6 +145,10 @@ impl Miss {
             }
             Self::Transport if traits.tls => "none is for TLS".to_owned(),
             Self::Transport => "none is for plaintext".to_owned(),
+            Self::Source => match traits.source {
+                Some(source) => format!("none is for the source {source}"),
+                None => "none is for every source".to_owned(),
+            },
             Self::Alpn => format!("none is for the application protocols [{}]", traits.alpn.join(", ")),
         }
     }
@@ -144,12 +169,21 @@ fn or_wildcard(values: Vec<String>) -> Vec<String> {
     if values.is_empty() { vec![String::new()] } else { values }
 }
 
-fn insert(names: &mut Names, wanted: &[String], transport: &str, alpn: &[String], chain: usize) -> Modelled<()> {
+fn insert(
+    names: &mut Names,
+    wanted: &[String],
+    transport: &str,
+    (alpn, from): (&[String], &[Option<IpNet>]),
+    chain: usize,
+) -> Modelled<()> {
     for name in wanted {
         let protocols = names.entry(name.clone()).or_default().entry(transport.to_owned()).or_default();
         for protocol in alpn {
-            if protocols.insert(protocol.clone(), chain).is_some() {
-                return refused("FilterChainMatch", "another chain has the same match");
+            let sources = protocols.entry(protocol.clone()).or_default();
+            for range in from {
+                if sources.insert(*range, chain).is_some() {
+                    return refused("FilterChainMatch", "another chain has the same match");
+                }
             }
         }
     }

@@ -41,6 +41,8 @@ pub(super) struct CommonTls {
     pub(super) certificate: Option<Source<PeerCertificate>>,
     /// Checks of the peer's certificate, all of which count: those written in place, and those from a secret.
     pub(super) validation: Vec<Source<Validation>>,
+    /// The oldest and the newest minor version of TLS 1.
+    pub(super) versions: (u8, u8),
 }
 
 /// Something given in place, or by the name of a secret.
@@ -166,8 +168,9 @@ impl ClientTls {
 
 impl CommonTls {
     fn new(mut context: CommonTlsContext) -> Modelled<Self> {
+        let mut versions = (2, 3);
         if let Some(parameters) = context.tls_params.take() {
-            check_parameters(parameters)?;
+            versions = read_versions(parameters)?;
         }
         let mut certificates: Vec<_> = std::mem::take(&mut context.tls_certificates)
             .into_iter()
@@ -181,7 +184,7 @@ impl CommonTls {
         if certificates.len() > 1 {
             return Err(Unmodelled::new("CommonTlsContext", "more than one certificate is not modelled"));
         }
-        Ok(Self { certificate: certificates.pop(), validation })
+        Ok(Self { certificate: certificates.pop(), validation, versions })
     }
 }
 
@@ -205,18 +208,23 @@ fn secret_name(secret: SdsSecretConfig) -> String {
     secret.name
 }
 
-/// Both sides must be able to meet at TLS 1.2 or 1.3: each must accept 1.2, or leave the choice to Envoy.
-fn check_parameters(mut parameters: TlsParameters) -> Modelled<()> {
-    let min = std::mem::take(&mut parameters.tls_minimum_protocol_version);
-    let max = std::mem::take(&mut parameters.tls_maximum_protocol_version);
+/// Of the versions only 1.2 and 1.3 are modelled. Suites and curves are those of the whole mesh, so both sides agree on them.
+fn read_versions(mut parameters: TlsParameters) -> Modelled<(u8, u8)> {
+    let min = TlsProtocol::try_from(std::mem::take(&mut parameters.tls_minimum_protocol_version));
+    let max = TlsProtocol::try_from(std::mem::take(&mut parameters.tls_maximum_protocol_version));
+    parameters.cipher_suites.clear();
+    parameters.ecdh_curves.clear();
     nothing_else(&parameters)?;
-    let min = matches!(TlsProtocol::try_from(min), Ok(TlsProtocol::TlsAuto | TlsProtocol::TlSv12));
-    let max =
-        matches!(TlsProtocol::try_from(max), Ok(TlsProtocol::TlsAuto | TlsProtocol::TlSv12 | TlsProtocol::TlSv13));
-    if min && max {
-        return Ok(());
+    let minor = |version, auto| match version {
+        Ok(TlsProtocol::TlsAuto) => Some(auto),
+        Ok(TlsProtocol::TlSv12) => Some(2),
+        Ok(TlsProtocol::TlSv13) => Some(3),
+        _ => None,
+    };
+    match (minor(min, 2), minor(max, 3)) {
+        (Some(min), Some(max)) if min <= max => Ok((min, max)),
+        _ => Err(Unmodelled::new("TlsParameters", "only TLS 1.2 up to 1.3 is modelled")),
     }
-    Err(Unmodelled::new("TlsParameters", "only TLS 1.2 up to 1.3 is modelled"))
 }
 
 fn read_certificate(mut certificate: TlsCertificate) -> Modelled<PeerCertificate> {

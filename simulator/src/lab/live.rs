@@ -1,5 +1,6 @@
 //! The real thing: our control plane, one Envoy for each pod, and fake applications, all of one scenario.
 
+mod delivery;
 mod launch;
 mod waiting;
 
@@ -15,18 +16,21 @@ use mesh::{
     ca::{ControlCa, ProxyIdentity, Validity},
     model::{ObjectName, TrustDomain},
     run::{Config, ControlPlane, Finish, Overrides},
-    snapshot::{OUTBOUND_PORT, Snapshot},
+    snapshot::OUTBOUND_PORT,
     world::{Change, World},
-    xds::{server::Limits, tls::server_config},
+    xds::{Identity, server::Limits, tls::server_config},
 };
+
+use delivery::adapted;
 
 use super::{
     error::LabError,
     topology::{Pod, Topology},
 };
 use crate::{
-    adapt::{Adaptation, adapt},
+    adapt::Adaptation,
     client::Route,
+    collector::{Collector, DOMAIN},
     envoy::{Sidecar, Variant, network::Network},
     scenario::model::Respond,
     workload::{Application, ApplicationPort, Witness},
@@ -71,6 +75,9 @@ pub struct Live {
     applications: BTreeMap<(ObjectName, u16), Application>,
     adaptations: Arc<std::sync::RwLock<BTreeMap<ObjectName, Adaptation>>>,
     poisoned: BTreeSet<ObjectName>,
+    /// Where sidecars look names up.
+    names: Option<SocketAddr>,
+    collectors: BTreeMap<String, Collector>,
     /// What every application saw.
     pub witness: Arc<Witness>,
     dir: PathBuf,
@@ -86,6 +93,7 @@ impl Live {
         variant: Variant,
         trust_domain: TrustDomain,
         listen: SocketAddr,
+        collectors: &[String],
         dir: &Path,
     ) -> Result<Self, LabError> {
         let control_ca = ControlCa::generate(now())?;
@@ -102,6 +110,8 @@ impl Live {
             applications: BTreeMap::new(),
             adaptations: Arc::default(),
             poisoned: BTreeSet::new(),
+            names: None,
+            collectors: start_collectors(collectors, listen.ip()).await?,
             witness: Arc::new(Witness::new()),
             dir: dir.to_owned(),
         };
@@ -119,14 +129,17 @@ impl Live {
         let server = self.control_ca.server_certificate(&[SERVER_NAME], &[], Validity::starting(now(), day))?;
         let tls = server_config(&server.chain_pem, server.key.expose(), self.control_ca.root_pem())?;
         let adaptations = self.adaptations.clone();
+        let collectors: BTreeMap<String, SocketAddr> =
+            self.collectors.iter().map(|(name, c)| (format!("{name}{DOMAIN}"), c.address())).collect();
         let control = ControlPlane::start(Config {
             listen: self.address,
             tls,
-            identify: Arc::new(|der| {
+            identity: Identity::Certificate(Arc::new(|der| {
                 ProxyIdentity::from_der(der).map(|identity| identity.pod).map_err(|error| error.to_string())
-            }),
+            })),
             limits: Limits::default(),
-            finish: Some(Finish(Arc::new(move |pod, snapshot| adapted(&adaptations, pod, snapshot)))),
+            finish: Some(Finish(Arc::new(move |pod, snapshot| adapted(&adaptations, &collectors, pod, snapshot)))),
+            metrics: Arc::default(),
         })
         .await?;
         self.address = control.address();
@@ -142,6 +155,11 @@ impl Live {
         if let Some(control) = self.control.take() {
             control.kill().await;
         }
+    }
+
+    /// Where the control plane listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Whether the control plane is running.
@@ -168,6 +186,11 @@ impl Live {
     /// The control plane.
     pub fn control(&self) -> Option<&ControlPlane> {
         self.control.as_ref()
+    }
+
+    /// The collector called `name`.
+    pub fn collector(&self, name: &str) -> Option<&Collector> {
+        self.collectors.get(name)
     }
 
     /// The sidecars, by pod.
@@ -203,7 +226,7 @@ impl Live {
                 kind: *kind,
                 bind,
                 respond: pod.respond.clone(),
-                tls: tls.clone(),
+                tls: tls.clone().filter(|_| pod.tls_ports.is_empty() || pod.tls_ports.contains(port)),
             };
             let application = Application::start(application, self.witness.clone()).await?;
             listening.insert(*port, application.addr());
@@ -224,6 +247,11 @@ impl Live {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .insert(pod.object.name.clone(), adaptation);
         Ok(())
+    }
+
+    /// Sidecars that are launched from now on look names up there.
+    pub fn look_up_at(&mut self, names: SocketAddr) {
+        self.names = Some(names);
     }
 
     /// Takes the sidecar in.
@@ -342,21 +370,12 @@ impl Live {
     }
 }
 
-/// The snapshot as it is delivered: changed in the three documented places.
-fn adapted(
-    adaptations: &std::sync::RwLock<BTreeMap<ObjectName, Adaptation>>,
-    pod: &ObjectName,
-    snapshot: Snapshot,
-) -> Snapshot {
-    let adaptations = adaptations.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-    match adaptations.get(pod).map(|to| adapt(&snapshot, to)) {
-        Some(Ok(adapted)) => adapted.snapshot,
-        Some(Err(error)) => {
-            tracing::error!(%pod, %error, "the snapshot cannot be adapted");
-            snapshot
-        }
-        None => snapshot,
+async fn start_collectors(names: &[String], ip: IpAddr) -> std::io::Result<BTreeMap<String, Collector>> {
+    let mut collectors = BTreeMap::new();
+    for name in names {
+        collectors.insert(name.clone(), Collector::start(SocketAddr::new(ip, 0)).await?);
     }
+    Ok(collectors)
 }
 
 fn now() -> i64 {

@@ -33,7 +33,9 @@ pub fn resolve(to: &Destination, namespace: &str, topology: &Topology, store: &S
             let authority = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
             let Some((service, pod)) = lookup(host, namespace, store) else {
                 let number = port.unwrap_or(80);
-                let addresses = vec![SocketAddr::new(nowhere, number)];
+                let outside = topology.hosts().remove(&host.trim_end_matches('.').to_ascii_lowercase());
+                let addresses = outside.unwrap_or_else(|| vec![nowhere]);
+                let addresses = addresses.into_iter().map(|ip| SocketAddr::new(ip, number)).collect();
                 return Resolved { addresses, service: None, authority };
             };
             let number = port.or_else(|| service.ports.first().map(|p| p.port)).unwrap_or(80);

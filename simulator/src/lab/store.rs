@@ -45,10 +45,12 @@ impl Store {
                     let address = known.map_or_else(&mut assign, Ok)?;
                     self.put(Object::Service(service.assign(address)))
                 }
-                Manifest::MeshConfig { permissive, .. } => {
-                    self.settings.permissive = permissive;
+                Manifest::MeshConfig { spec, .. } => {
+                    self.settings = spec.settings(self.settings.trust_domain.clone());
                     Change::Settings(self.settings.clone())
                 }
+                // Scenarios have an authority of their own: there is nothing that the object could change.
+                Manifest::MeshRootCertificate { .. } => continue,
             });
         }
         Ok(changes)

@@ -46,6 +46,10 @@ pub struct Pod {
     pub ports: BTreeMap<u16, Kind>,
     /// How its application answers at the start.
     pub respond: Respond,
+    /// Its names, if it lies outside of the cluster: nobody but DNS knows of it.
+    pub outside: Option<Vec<String>>,
+    /// The ports on which it serves TLS itself; all if it presents a certificate and this is empty.
+    pub tls_ports: BTreeSet<u16>,
 }
 
 /// Gives out addresses.
@@ -100,7 +104,19 @@ impl Topology {
     /// The objects that Kubernetes knows at the start.
     pub fn objects(&self) -> Vec<Object> {
         let services = self.services.iter().cloned().map(Object::Service);
-        services.chain(self.pods.values().map(|pod| Object::Workload(pod.object.clone()))).collect()
+        let pods = self.pods.values().filter(|pod| pod.outside.is_none());
+        services.chain(pods.map(|pod| Object::Workload(pod.object.clone()))).collect()
+    }
+
+    /// The addresses behind each name outside of the cluster.
+    pub fn hosts(&self) -> BTreeMap<String, Vec<IpAddr>> {
+        let mut hosts: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+        for pod in self.pods.values() {
+            for host in pod.outside.iter().flatten() {
+                hosts.entry(host.to_ascii_lowercase()).or_default().push(pod.object.address);
+            }
+        }
+        hosts
     }
 
     /// The pods of a workload, by number.
@@ -114,6 +130,19 @@ impl Topology {
     /// callers to a port of each of its pods, whether or not an application of that pod listens there.
     pub fn container_ports(&self) -> BTreeSet<u16> {
         self.pods.values().flat_map(|pod| pod.ports.keys().copied()).collect()
+    }
+
+    /// The text of a manifest, with `<address of NAME>` (or `NAME/INDEX`) replaced. What names no pod stays.
+    pub fn addressed(&self, text: &str) -> String {
+        let mut addressed = text.to_owned();
+        for pod in self.pods.values() {
+            let address = pod.object.address.to_string();
+            addressed = addressed.replace(&format!("<address of {}/{}>", pod.workload, pod.index), &address);
+            if pod.index == 0 {
+                addressed = addressed.replace(&format!("<address of {}>", pod.workload), &address);
+            }
+        }
+        addressed
     }
 
     /// The pod at an address.
@@ -145,13 +174,20 @@ fn pod(name: &str, workload: &model::Workload, index: u16, address: IpAddr) -> P
         hostname: workload.subdomain.is_some().then_some(pod_name),
         subdomain: workload.subdomain.as_deref().map(Arc::from),
     };
+    let https = |port: &&FullPort| port.app_protocol.as_deref() == Some("https");
+    let tls_ports: BTreeSet<u16> = ports.values().filter(https).map(target).collect();
+    // Nobody in the mesh knows who signed it.
+    let own = || Credentials { foreign_ca: true, ..Credentials::default() };
+    let presents = workload.presents.clone().or_else(|| (!tls_ports.is_empty()).then(own));
     Pod {
         workload: name.to_owned(),
         index,
         object,
-        meshed: workload.mesh,
-        presents: workload.presents.clone(),
-        ports: ports.iter().map(|(name, port)| (target(port), Kind::from(spoken(name, port)))).collect(),
+        meshed: workload.mesh && workload.outside.is_none(),
+        presents,
+        outside: workload.outside.as_ref().map(|outside| outside.hosts.clone()),
+        tls_ports,
+        ports: ports.iter().map(|(name, port)| (target(port), kind(name, port))).collect(),
         respond: workload.respond.clone(),
     }
 }
@@ -170,6 +206,10 @@ fn full(port: &Port) -> FullPort {
 
 fn target(port: &FullPort) -> u16 {
     port.target_port.unwrap_or(port.port)
+}
+
+fn kind(name: &str, port: &FullPort) -> Kind {
+    if port.app_protocol.as_deref() == Some("https") { Kind::Http } else { Kind::from(spoken(name, port)) }
 }
 
 fn spoken(name: &str, port: &FullPort) -> Protocol {

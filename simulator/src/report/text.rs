@@ -19,7 +19,12 @@ pub enum Style {
 /// One line for a scenario that has ended.
 pub fn line(scenario: &ScenarioReport, style: Style) -> String {
     let seconds = scenario.duration_ms as f64 / 1000.0;
-    format!("{} {:<48} {seconds:>6.2} s  {}", mark(scenario.verdict, style), scenario.id, scenario.title)
+    let mark = if scenario.is_skipped() {
+        paint("skip ", style, Paint::new().yellow())
+    } else {
+        mark(scenario.verdict, style)
+    };
+    format!("{mark} {:<48} {seconds:>6.2} s  {}", scenario.id, scenario.title)
 }
 
 /// Everything about a scenario that did not pass: what was expected, what each end saw, the decision trace, how to run it again.
@@ -77,10 +82,14 @@ pub fn summary(run: &RunReport, style: Style) -> String {
     let mut out = String::new();
     for verdict in [Verdict::Pass, Verdict::Fail, Verdict::Inconclusive, Verdict::Unobservable, Verdict::Infrastructure]
     {
-        let count = run.scenarios.iter().filter(|s| s.verdict == verdict).count();
+        let count = run.scenarios.iter().filter(|s| s.verdict == verdict && !s.is_skipped()).count();
         if count > 0 {
             let _ = write!(out, "{count} {}, ", name(verdict));
         }
+    }
+    let skipped = run.scenarios.iter().filter(|s| s.is_skipped()).count();
+    if skipped > 0 {
+        let _ = write!(out, "{skipped} skipped because they are for real Envoys only, ");
     }
     if run.scenarios.is_empty() {
         out.push_str("nothing executed, ");
@@ -176,6 +185,8 @@ mod tests {
             file: "scenarios/access/books.yaml".into(),
             clauses: Vec::new(),
             verdict: Verdict::Fail,
+            real_only: false,
+            beyond_backend: false,
             duration_ms: 1234,
             steps: vec![
                 numbered("1", Verdict::Pass, vec![check(Verdict::Pass)]),

@@ -10,7 +10,7 @@ use crate::{
     evaluator::{Caller, DirectTls, PeerCertificate},
     exchange::{Request, RequestId},
     lab::{Lab, LabError, account, resolve::service_behind, topology::Pod},
-    scenario::model::{Credentials, Proto, Traffic},
+    scenario::model::{Credentials, OwnTls, Proto, Traffic},
 };
 
 /// Traffic, worked out.
@@ -69,6 +69,10 @@ impl Aim {
         };
         if let Some(credentials) = &traffic.present {
             aim.present(lab, credentials)?;
+        } else if let Some(tls) = &traffic.tls {
+            aim.wrap(tls)?;
+        } else if !aim.sender.meshed {
+            aim.caller = Caller::Direct(aim.sender.object.address, None);
         }
         Ok(aim)
     }
@@ -87,7 +91,7 @@ impl Aim {
     fn present(&mut self, lab: &Lab, credentials: &Credentials) -> Result<(), LabError> {
         let source = lab.live.as_ref().and_then(|live| live.source(&self.sender));
         if credentials.plaintext {
-            self.caller = Caller::Plaintext;
+            self.caller = Caller::Direct(self.sender.object.address, None);
             self.route = lab.live.is_some().then_some(Route::Direct { source });
             return Ok(());
         }
@@ -97,14 +101,16 @@ impl Aim {
             let account = account(credentials, &self.sender.object);
             Some(lab.certificates.forge(credentials, account)?)
         };
-        let sni = sni(lab, self.service.as_ref(), self.addresses[0]);
-        let alpn = vec![mesh::snapshot::name::MESH_ALPN.to_owned()];
+        let fqdn = || sni(lab, self.service.as_ref(), self.addresses[0]);
+        let sni = credentials.sni.clone().unwrap_or_else(fqdn);
+        let alpn = credentials.alpn.clone().unwrap_or_else(|| vec![mesh::snapshot::name::MESH_ALPN.to_owned()]);
+        let offered: Vec<&str> = alpn.iter().map(String::as_str).collect();
         let config = match &certificate {
-            None => trusting_any_server(None, &[&alpn[0]])?,
+            None => trusting_any_server(None, &offered)?,
             Some(leaf) => {
                 let chain = CertificateDer::pem_slice_iter(leaf.chain_pem.as_bytes()).collect::<Result<Vec<_>, _>>()?;
                 let key = PrivateKeyDer::from_pem_slice(leaf.key.expose().as_bytes())?;
-                trusting_any_server(Some((chain, key)), &[&alpn[0]])?
+                trusting_any_server(Some((chain, key)), &offered)?
             }
         };
         let server_name = ServerName::try_from(sni.clone())
@@ -112,7 +118,31 @@ impl Aim {
         self.route = lab.live.is_some().then_some(Route::DirectTls { source, config, server_name });
         let certificate = certificate.map(|leaf| PeerCertificate::from_pem(&leaf.chain_pem)).transpose();
         let certificate = certificate.map_err(|error| LabError::Unknown(error.to_string()))?;
-        self.caller = Caller::Tls(DirectTls { server_name: Some(sni), alpn, certificate });
+        let tls = DirectTls { server_name: Some(sni), alpn, certificate };
+        self.caller = Caller::Direct(self.sender.object.address, Some(tls));
+        Ok(())
+    }
+
+    /// The application speaks TLS itself.
+    fn wrap(&mut self, tls: &OwnTls) -> Result<(), LabError> {
+        let host = self.template.authority.split(':').next().unwrap_or_default();
+        let sni = tls.sni.clone().unwrap_or_else(|| host.to_owned());
+        let server_name = ServerName::try_from(sni.clone())
+            .map_err(|_| LabError::Unknown(format!("{sni} cannot be sent as a server name")))?;
+        let config = trusting_any_server(None, &[])?;
+        self.route = self.route.take().map(|route| match route {
+            Route::ThroughSidecar { outbound, source } => {
+                Route::ThroughSidecarTls { outbound, source, config, server_name }
+            }
+            Route::Direct { source } | Route::DirectTls { source, .. } => {
+                Route::DirectTls { source, config, server_name }
+            }
+            wrapped @ Route::ThroughSidecarTls { .. } => wrapped,
+        });
+        let address = self.sender.object.address;
+        let tls = DirectTls { server_name: Some(sni), ..DirectTls::default() };
+        self.caller =
+            if self.sender.meshed { Caller::PodTls(address, tls) } else { Caller::Direct(address, Some(tls)) };
         Ok(())
     }
 }
@@ -186,6 +216,12 @@ pub fn describe(traffic: &Traffic) -> String {
     for (name, value) in &traffic.headers {
         text.push_str(&format!(" [{name}: {value}]"));
     }
+    if let Some(tls) = &traffic.tls {
+        text.push_str(" over TLS");
+        if let Some(sni) = &tls.sni {
+            text.push_str(&format!(" to {sni}"));
+        }
+    }
     if let Some(present) = &traffic.present {
         text.push_str(&format!(", presenting {}", credentials(present)));
     }
@@ -196,10 +232,8 @@ fn credentials(credentials: &Credentials) -> String {
     if credentials.plaintext {
         return "nothing, in plaintext".into();
     }
-    if credentials.anonymous {
-        return "no certificate".into();
-    }
     let mut text = match &credentials.account {
+        _ if credentials.anonymous => "no certificate".into(),
         Some(account) => format!("a certificate of {account}"),
         None => "a certificate of its own account".into(),
     };
@@ -214,6 +248,9 @@ fn credentials(credentials: &Credentials) -> String {
     }
     if credentials.retired_root {
         text.push_str(", of the root before");
+    }
+    if let Some(sni) = &credentials.sni {
+        text.push_str(&format!(", to {sni}"));
     }
     text
 }

@@ -22,7 +22,7 @@ pub fn because(lab: &Lab, aim: &Aim, denial: &Denial) -> Because {
     }
     let by_sender = *denial.pod == *aim.sender.object.name.name;
     let refused_to_send = by_sender && matches!(denial.layer, Stage::Chain | Stage::NetworkRbac | Stage::Cluster);
-    if !refused_to_send || !matches!(aim.caller, Caller::Pod(_)) {
+    if !refused_to_send || !matches!(aim.caller, Caller::Pod(_) | Caller::PodTls(..)) {
         return denial.because;
     }
     let port = aim.addresses.first().map_or(0, std::net::SocketAddr::port);

@@ -49,14 +49,24 @@ impl Execution {
         let deadline = Instant::now() + patience;
         loop {
             let report = match self.attempt(traffic, expect, around).await {
-                Ok(report) => report,
+                Ok(report) => self.within_sight(report),
                 Err(error) => broken(describe(traffic), words(expect), &error),
             };
-            if report.verdict == Verdict::Pass || Instant::now() >= deadline {
+            // What cannot be observed now cannot be later.
+            let settled = matches!(report.verdict, Verdict::Pass | Verdict::Unobservable);
+            if settled || Instant::now() >= deadline {
                 return report;
             }
             tokio::time::sleep(RETRY).await;
         }
+    }
+
+    /// What the evaluator does not model is an open question, unless the scenario is not meant for it.
+    fn within_sight(&self, mut report: CheckReport) -> CheckReport {
+        if self.is_real_only() && report.unmodelled.is_some() && report.verdict == Verdict::Inconclusive {
+            report.verdict = Verdict::Unobservable;
+        }
+        report
     }
 
     async fn attempt(

@@ -64,6 +64,11 @@ impl Execution {
         Self { lab: Mutex::new(lab), ids, candidates, scenario }
     }
 
+    /// Whether the scenario is about what the evaluator does not model.
+    pub(super) fn is_real_only(&self) -> bool {
+        self.scenario.real_only
+    }
+
     /// Which workload each pod belongs to.
     pub async fn workload_names(&self) -> WorkloadNames {
         let lab = self.lab.lock().await;
@@ -143,6 +148,15 @@ impl Execution {
                     format!("control: what step {} expects must not hold yet", control.discriminates),
                     checks,
                 )];
+            }
+            if let Some(wanted) = &step.collected {
+                return vec![report(format!("collected by {}", wanted.by), vec![self.collected(wanted).await])];
+            }
+            if let Some(wanted) = &step.logged {
+                return vec![report(format!("logged by {}", wanted.by), vec![self.logged(wanted).await])];
+            }
+            if let Some(wanted) = &step.metrics {
+                return vec![report(format!("metrics of {}", wanted.of), self.metrics(wanted).await)];
             }
             let (summary, outcome) = self.act(step).await;
             let (convergence, checks) = match outcome {
@@ -245,6 +259,7 @@ fn rows(probes: &Probes) -> Vec<(Traffic, Expect)> {
             path,
             headers: row.headers.clone(),
             proto: row.proto.or(probes.proto).unwrap_or_default(),
+            tls: row.tls.clone(),
             present: row.present.clone(),
             ..Traffic::default()
         };

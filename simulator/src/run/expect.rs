@@ -92,6 +92,11 @@ pub fn words(expect: &Expect) -> String {
     if let Some(status) = expect.status {
         parts.push(format!("status {status}"));
     }
+    parts.extend(expect.headers.iter().map(|(name, value)| format!("header {name}: {value}")));
+    parts.extend(expect.absent.iter().map(|name| format!("no header {name}")));
+    if let Some(tries) = expect.tries {
+        parts.push(format!("seen {tries} times"));
+    }
     if !expect.backend.is_empty() {
         parts.push(format!("served by {}", expect.backend.join(" or ")));
     }

@@ -42,8 +42,11 @@ impl Scenario {
             matrix: BTreeMap::new(),
             vars: BTreeMap::new(),
             mesh: Mesh::default(),
+            real_only: false,
             workloads: BTreeMap::new(),
+            extensions: BTreeMap::new(),
             resources: BTreeMap::new(),
+            collectors: Vec::new(),
             steps: Vec::new(),
             always: Vec::new(),
         }
@@ -217,7 +220,7 @@ impl Step {
 }
 
 fn probe(traffic: Traffic, expect: Expect) -> Probe {
-    let Traffic { from, to, host, method, path, headers, proto, present, .. } = traffic;
+    let Traffic { from, to, host, method, path, headers, proto, tls, present, .. } = traffic;
     Probe {
         from: Some(from),
         to: Some(to),
@@ -226,6 +229,7 @@ fn probe(traffic: Traffic, expect: Expect) -> Probe {
         path,
         headers,
         proto: Some(proto),
+        tls,
         present,
         expect,
         ..Probe::default()

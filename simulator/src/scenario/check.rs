@@ -15,7 +15,9 @@ use super::{
 };
 
 mod expect;
+mod extensions;
 mod names;
+mod observe;
 mod steps;
 mod traffic;
 mod usage;
@@ -71,6 +73,7 @@ pub fn scenario(scenario: &Scenario) -> Vec<Finding> {
         found.error(root.key("title"), "empty", "the title says nothing: say what holds if the scenario passes");
     }
     workloads::check(scenario, &names, &mut found);
+    extensions::check(scenario, &mut found);
     steps::check(scenario, &names, &mut found);
     usage::check(scenario, &names, &mut found);
     found.list.sort();

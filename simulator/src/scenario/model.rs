@@ -6,17 +6,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod expect;
+mod extension;
 mod fault;
+mod observe;
 mod shorthand;
 mod step;
 mod traffic;
 mod workload;
 
 pub use expect::{Because, Denied, DeniedDetail, Echo, Expect, Shape, Split};
+pub use extension::{Authorization, DescriptorLimit, Extension, RateLimits, Refusal};
 pub use fault::{ControlPlane, Fault, Readiness, RespondChange, Rotation};
+pub use observe::{Collected, Logged, MetricRow, Metrics, Signal};
 pub use step::{Check, Control, Repeat, Step, Until, Wait};
-pub use traffic::{Auto, Connections, Count, Credentials, Probe, Probes, Proto, Traffic};
-pub use workload::{FullPort, Port, Respond, Workload};
+pub use traffic::{Auto, Connections, Count, Credentials, OwnTls, Probe, Probes, Proto, Traffic};
+pub use workload::{FullPort, Outside, Port, Respond, Workload};
 
 /// One scenario: who there is, what is applied, what is tried, and what must come of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,14 +50,24 @@ pub struct Scenario {
     /// Constants: `${name}` stands for the value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub vars: BTreeMap<String, String>,
+    /// It is about what the evaluator does not model (limits, retries, health): there it is skipped, and counted as such, where it
+    /// would otherwise leave an open question.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub real_only: bool,
     /// Mesh-wide settings at the start.
     #[serde(default, skip_serializing_if = "Mesh::is_default")]
     pub mesh: Mesh,
     /// The pods and their services, by name.
     pub workloads: BTreeMap<String, Workload>,
+    /// Services beside the mesh that sidecars ask, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extensions: BTreeMap<String, Extension>,
     /// Manifests (one or more YAML documents each), by the name that steps use. Nothing is applied until a step says so.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resources: BTreeMap<String, Manifest>,
+    /// Receivers of log entries (OTLP) and spans (OTLP, Zipkin). Each is reached as `<name>.collectors.test`, on any port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collectors: Vec<String>,
     /// What happens, in order.
     pub steps: Vec<Step>,
     /// Checked at the start and after every step.

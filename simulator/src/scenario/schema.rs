@@ -11,7 +11,20 @@ use super::model::Scenario;
 const PLACEHOLDER: &str = r"^\$\{[A-Za-z][A-Za-z0-9_-]*\}$";
 
 /// The verbs of a step: exactly one is there.
-pub const VERBS: [&str; 9] = ["apply", "delete", "wait", "control", "traffic", "probes", "fault", "parallel", "repeat"];
+pub const VERBS: [&str; 12] = [
+    "apply",
+    "delete",
+    "wait",
+    "control",
+    "traffic",
+    "probes",
+    "fault",
+    "collected",
+    "logged",
+    "metrics",
+    "parallel",
+    "repeat",
+];
 
 /// The schema, pretty-printed with a final newline: the content of `scenarios/scenario.schema.json`.
 #[must_use]

@@ -172,6 +172,11 @@ impl Desk {
         *self.behaviour.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How often this request has arrived at any application; once if it has no id.
+    pub(super) fn arrivals(&self, id: Option<RequestId>) -> usize {
+        id.map_or(1, |id| self.witness.sightings(id).len())
+    }
+
     /// Records an arrival; without an id it counts as a stray.
     pub(super) fn record(&self, id: Option<RequestId>, sighting: Sighting) {
         match id {

@@ -26,6 +26,7 @@ pub(super) struct Behaviour {
     /// Waited before every answer.
     pub(super) delay: Duration,
     fail_percent: u8,
+    fail_first: u32,
 }
 
 impl Behaviour {
@@ -43,7 +44,7 @@ impl Behaviour {
             None => Duration::ZERO,
             Some(text) => duration(text).ok_or_else(|| RespondError::Delay(text.clone()))?,
         };
-        Ok(Self { status, delay, fail_percent })
+        Ok(Self { status, delay, fail_percent, fail_first: respond.fail_first.unwrap_or(0) })
     }
 
     /// Whether this request is among the share that fails. The same id always gets the same answer.
@@ -55,9 +56,10 @@ impl Behaviour {
         mixed % 100 < u64::from(self.fail_percent)
     }
 
-    /// The status of the answer to this request.
-    pub(super) fn status_for(self, id: Option<RequestId>) -> u16 {
-        if self.fails(id) { 503 } else { self.status }
+    /// The status of the answer to this request, which has arrived so often by now.
+    pub(super) fn status_for(self, id: Option<RequestId>, arrivals: usize) -> u16 {
+        let early = u32::try_from(arrivals).is_ok_and(|arrivals| arrivals <= self.fail_first);
+        if early || self.fails(id) { 503 } else { self.status }
     }
 }
 

@@ -58,11 +58,12 @@ async fn answer(request: Request<Incoming>, desk: &Desk, tasks: &Tasks) -> Respo
     };
     // Recorded before the delay: what has arrived has arrived, even if the client gives up.
     desk.record(id, sighting);
+    let arrivals = desk.arrivals(id);
     let behaviour = desk.behaviour();
     if !behaviour.delay.is_zero() {
         tokio::time::sleep(behaviour.delay).await;
     }
-    let status = behaviour.status_for(id);
+    let status = behaviour.status_for(id, arrivals);
     let mut response = match (upgrade, repeat) {
         (Some(upgrade), _) if (200..300).contains(&status) => websocket::accept(upgrade, request, tasks),
         (None, None) => grpc::answer(desk, status, request.into_body()),

@@ -43,6 +43,7 @@ fn launch(image: &str, network: &Arc<Network>, ads: &Ads) -> Launch {
         control_plane: ads.control_plane.clone(),
         credentials: ads.credentials.clone(),
         bind: None,
+        names: None,
     };
     Launch { image: image.into(), network: network.clone(), bootstrap, log_level: "warning".into() }
 }

@@ -46,6 +46,7 @@ fn launch(envoy: PathBuf, pod: IpAddr, ads: &Ads, dir: &TempDir) -> Launch {
         control_plane: ads.control_plane.clone(),
         credentials: ads.credentials.clone(),
         bind: Some(pod),
+        names: None,
     };
     Launch { envoy, bootstrap, dir: dir.path().into(), log_level: "warning".into() }
 }
@@ -149,7 +150,7 @@ async fn unsettled_names_what_is_missing_and_what_is_too_many() {
     let admin = sidecar.admin();
     assert!(admin.config_dump().await.unwrap()["configs"].is_array());
     assert!(admin.certs().await.unwrap()["certificates"].is_array());
-    assert_eq!(admin.clusters().await.unwrap()["cluster_statuses"].as_array().unwrap().len(), 2);
+    assert_eq!(admin.clusters().await.unwrap()["cluster_statuses"].as_array().unwrap().len(), 3);
     assert_eq!(admin.listeners().await.unwrap()["listener_statuses"].as_array().unwrap().len(), 2);
     let stats = admin.stats(Some("^control_plane\\.connected_state$")).await.unwrap();
     assert_eq!(stats.into_iter().collect::<Vec<_>>(), [("control_plane.connected_state".into(), 1)]);

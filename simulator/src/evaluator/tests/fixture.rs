@@ -208,6 +208,7 @@ impl Mesh {
             snapshot: Some(config.snapshot()),
             ports: BTreeSet::from([8080]),
             presents: None,
+            tls_ports: BTreeSet::new(),
         };
         evaluator.insert(ip(CLIENT), pod("client-0", &self.client));
         for (i, address) in WEB.iter().enumerate() {

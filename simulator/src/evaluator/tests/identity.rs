@@ -162,7 +162,13 @@ fn past_the_sidecars_no_chain_is_for_plaintext_or_another_name() {
 fn pods_outside_the_mesh() {
     let mesh = mesh();
     let mut evaluator = mesh.evaluator();
-    let bare = |presents| Pod { name: "bare-0".into(), snapshot: None, ports: BTreeSet::from([8080]), presents };
+    let bare = |presents| Pod {
+        name: "bare-0".into(),
+        snapshot: None,
+        ports: BTreeSet::from([8080]),
+        presents,
+        tls_ports: BTreeSet::new(),
+    };
     evaluator.insert(ip("10.0.0.9"), bare(None));
     evaluator.set_service("10.96.0.1:80".parse().expect("address"), vec!["10.0.0.2:8080".parse().expect("address")]);
     let naked = Caller::Pod(ip("10.0.0.9"));

@@ -59,7 +59,13 @@ fn sieve(specs: &[Spec]) -> Sieve {
 fn find(sieve: &Sieve, to: &str, tls: Option<(&str, &[&str])>) -> Result<usize, Miss> {
     let destination: SocketAddr = to.parse().expect("address");
     let alpn: Vec<String> = tls.map_or(&[][..], |(_, alpn)| alpn).iter().map(|&text| text.to_owned()).collect();
-    sieve.find(&Traits { destination, server_name: tls.map_or("", |(name, _)| name), tls: tls.is_some(), alpn: &alpn })
+    sieve.find(&Traits {
+        destination,
+        source: None,
+        server_name: tls.map_or("", |(name, _)| name),
+        tls: tls.is_some(),
+        alpn: &alpn,
+    })
 }
 
 #[test]

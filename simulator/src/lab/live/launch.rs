@@ -43,6 +43,7 @@ impl Live {
                 authority: Pem::Inline(self.control_ca.root_pem().to_string()),
             },
             bind,
+            names: self.names,
         };
         let log_level = "warning".to_owned();
         Ok(match &self.runtime {

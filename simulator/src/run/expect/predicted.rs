@@ -37,6 +37,16 @@ pub fn judge(case: Case<'_>, prediction: &Prediction) -> Vec<Judgement> {
             crate::evaluator::Verdict::Delivered(delivered) => answered(case, delivered, status),
         }));
     }
+    if let Some(tries) = expect.tries {
+        // What is modelled is tried once; retries are not.
+        parts.extend(prediction.outcomes.iter().map(|outcome| {
+            let once = matches!(outcome.verdict, crate::evaluator::Verdict::Delivered(_));
+            holds(tries == u32::from(once), || words(&outcome.verdict))
+        }));
+    }
+    if !expect.headers.is_empty() || !expect.absent.is_empty() {
+        parts.push(Judgement::of(Verdict::Unobservable, "the evaluator does not know headers of responses"));
+    }
     if !expect.backend.is_empty() {
         let strangers = delivered_to(case, prediction).into_iter().filter(|w| !expect.backend.contains(w));
         parts.push(none("delivered to", &strangers.collect::<Vec<_>>()));
@@ -116,7 +126,7 @@ fn delivered_to(case: Case<'_>, prediction: &Prediction) -> BTreeSet<String> {
 fn answered(case: Case<'_>, delivered: &Delivered, status: u16) -> Judgement {
     let pod = case.lab.topology.pods.values().find(|pod| pod.object.name.name == delivered.pod);
     let respond = pod.map(|pod| pod.respond.clone()).unwrap_or_default();
-    if respond.fail_percent.is_some_and(|percent| percent > 0) {
+    if respond.fail_percent.is_some_and(|percent| percent > 0) || respond.fail_first.is_some_and(|n| n > 0) {
         return Judgement::of(Verdict::Unobservable, "the evaluator does not know which answers fail");
     }
     let usual = if case.aim.proto() == Proto::Websocket { 101 } else { respond.status.unwrap_or(200) };

@@ -10,7 +10,7 @@ use crate::{
         sequential::{Decision, Failure, Outcome, SplitTest},
     },
     run::{measure::Sample, predict::FAILED},
-    scenario::model::Echo,
+    scenario::model::{Echo, Expect},
 };
 
 /// One judgement for each aspect that the expectation names. A denial's reason is judged on the prediction, its evidence by the
@@ -41,6 +41,7 @@ pub fn judge(case: Case<'_>, samples: &[Sample], split: Option<(&SplitPlan, &Spl
     if let Some(status) = expect.status {
         parts.push(all(samples, "had another status", |s| status_of(s) == Some(status)));
     }
+    parts.extend(responses(expect, samples));
     let reached: BTreeSet<String> =
         samples.iter().flat_map(|s| &s.sightings).map(|s| workload(case.lab, &s.pod).to_owned()).collect();
     if !expect.backend.is_empty() {
@@ -65,6 +66,31 @@ pub fn judge(case: Case<'_>, samples: &[Sample], split: Option<(&SplitPlan, &Spl
         parts.push(all(samples, &format!("was not seen to come from {wanted}"), saw));
     }
     parts
+}
+
+/// Headers of responses, and how often requests arrived.
+fn responses(expect: &Expect, samples: &[Sample]) -> Vec<Judgement> {
+    let header = |sample: &Sample, name: &String| headers_of(sample).get(&name.to_ascii_lowercase()).cloned();
+    let mut parts = Vec::new();
+    for (name, value) in &expect.headers {
+        let otherwise = format!("were answered without {name}: {value}");
+        parts.push(all(samples, &otherwise, |s| header(s, name).as_ref() == Some(value)));
+    }
+    for name in &expect.absent {
+        parts.push(all(samples, &format!("were answered with {name}"), |s| header(s, name).is_none()));
+    }
+    if let Some(tries) = expect.tries {
+        let seen: BTreeSet<usize> = samples.iter().map(|s| s.sightings.len()).collect();
+        let otherwise = format!("were not seen {tries} times, but {seen:?} times");
+        parts.push(all(samples, &otherwise, |s| s.sightings.len() == tries as usize));
+    }
+    parts
+}
+
+fn headers_of(sample: &Sample) -> &BTreeMap<String, String> {
+    match &sample.view.result {
+        ClientResult::Answered { headers, .. } | ClientResult::Failed { headers, .. } => headers,
+    }
 }
 
 fn all(samples: &[Sample], otherwise: &str, holds: impl Fn(&Sample) -> bool) -> Judgement {
@@ -146,7 +172,7 @@ pub fn client_saw(samples: &[Sample]) -> Vec<String> {
             let status = status.map_or_else(String::new, |s| format!("status {s} "));
             format!("an answer: {status}from {}", pod.as_deref().unwrap_or("an application"))
         }
-        ClientResult::Failed { shape, status, detail } => {
+        ClientResult::Failed { shape, status, detail, .. } => {
             let shape = shape.as_ref().map_or_else(|| "failure".into(), kebab);
             let status = status.map_or_else(String::new, |s| format!(" status {s}"));
             format!("{shape}{status}: {detail}")

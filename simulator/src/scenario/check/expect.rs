@@ -64,6 +64,7 @@ fn check_outcome(expect: &Expect, path: &FieldPath, found: &mut Findings) {
     let answered: Vec<&str> = [
         ("allowed", expect.allowed.is_some()),
         ("status", expect.status.is_some()),
+        ("tries", expect.tries.is_some()),
         ("backend", !expect.backend.is_empty()),
         ("reaches", !expect.reaches.is_empty()),
         ("split", expect.split.is_some()),
@@ -85,7 +86,10 @@ fn check_tcp(expect: &Expect, path: &FieldPath, found: &mut Findings) {
     let http = echo.is_some_and(|e| {
         e.path.is_some() || e.method.is_some() || e.host.is_some() || !e.headers.is_empty() || !e.absent.is_empty()
     });
-    for (field, given) in [("status", expect.status.is_some()), ("echo", http), ("peer", expect.peer.is_some())] {
+    let headers = !expect.headers.is_empty() || !expect.absent.is_empty();
+    let fields =
+        [("status", expect.status.is_some()), ("headers", headers), ("echo", http), ("peer", expect.peer.is_some())];
+    for (field, given) in fields {
         if given {
             let message = format!("TCP has no HTTP, so nothing can be seen of `{field}`");
             found.error(path.key(field), "unobservable", message);

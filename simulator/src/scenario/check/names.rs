@@ -15,6 +15,7 @@ pub(super) struct Names<'a> {
     /// Ports by service and namespace; `None` if a manifest defines the service.
     pub(super) services: BTreeMap<(String, String), Option<BTreeSet<u16>>>,
     pub(super) resources: BTreeSet<&'a str>,
+    pub(super) collectors: BTreeSet<&'a str>,
     /// Manifests that are no YAML, with the reason.
     pub(super) broken: BTreeMap<&'a str, String>,
     /// Ids of traffic steps with their position in the file's order.
@@ -27,6 +28,7 @@ impl<'a> Names<'a> {
             workloads: &scenario.workloads,
             services: BTreeMap::new(),
             resources: scenario.resources.keys().map(String::as_str).collect(),
+            collectors: scenario.collectors.iter().map(String::as_str).collect(),
             broken: BTreeMap::new(),
             traffic_ids: BTreeMap::new(),
         };
@@ -83,6 +85,13 @@ impl<'a> Names<'a> {
                 self.add_steps(&repeat.steps, position);
             }
         }
+    }
+
+    /// Whether somebody outside of the cluster bears this name; if so, with its ports.
+    pub(super) fn outside(&self, host: &str) -> Option<BTreeSet<u16>> {
+        let bears = |w: &&Workload| w.outside.iter().any(|o| o.hosts.iter().any(|h| h.eq_ignore_ascii_case(host)));
+        let found = self.workloads.values().find(bears)?;
+        Some(found.ports.values().map(container_port).collect())
     }
 
     /// Whether a pod's own DNS name (`web-0.headless`) or a service is meant by the parts of a host name.

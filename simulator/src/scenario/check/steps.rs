@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Findings, Names, expect, traffic, workloads};
+use super::{Findings, Names, expect, observe, traffic, workloads};
 use crate::scenario::{
     address::PodRef,
     model::{Control, Fault, Probe, Probes, Scenario, Step, Until, Wait},
@@ -72,6 +72,7 @@ impl<'a> Walk<'a, '_> {
         if let Some(fault) = &step.fault {
             self.fault(fault, &path.key("fault"));
         }
+        self.proves |= observe::check(step, self.names, path, self.found);
         if let Some(branches) = &step.parallel {
             self.parallel(branches, &path.key("parallel"));
         }
@@ -94,6 +95,9 @@ impl<'a> Walk<'a, '_> {
             step.traffic.is_some(),
             step.probes.is_some(),
             step.fault.is_some(),
+            step.collected.is_some(),
+            step.logged.is_some(),
+            step.metrics.is_some(),
             step.parallel.is_some(),
             step.repeat.is_some(),
         ];

@@ -184,6 +184,12 @@ fn check_destination(destination: &Destination, request: &Request<'_>, names: &N
 fn check_host(host: &str, port: Option<u16>, request: &Request<'_>, names: &Names<'_>, found: &mut Findings) {
     let path = &request.to_path;
     let from = request.from.and_then(|from| from.parse::<PodRef>().ok()).map(|pod| pod.workload).unwrap_or_default();
+    if let Some(ports) = names.outside(host) {
+        if !request.may_fail && !ports.contains(&port.unwrap_or(80)) {
+            found.error(path.clone(), "unknown-port", format!("`{host}` has no port {}", port.unwrap_or(80)));
+        }
+        return;
+    }
     match names.service(host, &from) {
         Lookup::Service(Some(ports)) => {
             if let Some(port) = port

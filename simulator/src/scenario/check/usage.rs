@@ -82,6 +82,9 @@ impl<'a> Used<'a> {
         if let Some(fault) = &step.fault {
             self.fault(fault);
         }
+        for pods in step.logged.iter().map(|logged| &logged.by).chain(step.metrics.iter().map(|metrics| &metrics.of)) {
+            self.words.extend(pods.parse::<PodRef>().map(|pod| pod.workload));
+        }
         for branch in step.parallel.iter().flatten() {
             self.steps(branch);
         }

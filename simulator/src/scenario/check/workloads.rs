@@ -54,7 +54,11 @@ fn check_one(workload: &Workload, path: &FieldPath, found: &mut Findings) {
             "give the workload `ports`, for example `ports: {http: 8080}`",
         );
     }
-    check_ports(&workload.ports, &path.key("ports"), found);
+    if workload.outside.is_some() && !workload.services.is_empty() {
+        let message = "nothing outside of the cluster belongs to a service: give it `hosts`, or leave `outside` out";
+        found.error(path.key("services"), "contradiction", message);
+    }
+    check_ports(&workload.ports, workload.outside.is_some(), &path.key("ports"), found);
     respond(&workload.respond, &path.key("respond"), found);
     if let Some(presents) = &workload.presents {
         credentials(presents, &path.key("presents"), found);
@@ -65,7 +69,7 @@ fn check_one(workload: &Workload, path: &FieldPath, found: &mut Findings) {
     }
 }
 
-fn check_ports(ports: &BTreeMap<String, Port>, path: &FieldPath, found: &mut Findings) {
+fn check_ports(ports: &BTreeMap<String, Port>, outside: bool, path: &FieldPath, found: &mut Findings) {
     let mut services: BTreeMap<u16, &str> = BTreeMap::new();
     let mut containers: BTreeMap<u16, &str> = BTreeMap::new();
     for (name, port) in ports {
@@ -83,6 +87,7 @@ fn check_ports(ports: &BTreeMap<String, Port>, path: &FieldPath, found: &mut Fin
         if let Port::Full(full) = port
             && let Some(protocol) = &full.app_protocol
             && !PROTOCOLS.contains(&protocol.as_str())
+            && !(outside && protocol == "https")
         {
             let path = path.key("appProtocol");
             found.unknown(path, ("unknown-protocol", "protocol"), protocol, PROTOCOLS.iter().copied());
@@ -109,9 +114,10 @@ pub(super) fn respond(respond: &Respond, path: &FieldPath, found: &mut Findings)
 }
 
 pub(super) fn credentials(credentials: &Credentials, path: &FieldPath, found: &mut Findings) {
-    let Credentials { plaintext, anonymous, account, trust_domain, expired, foreign_ca, retired_root } = credentials;
+    let Credentials { plaintext, anonymous, account, trust_domain, expired, foreign_ca, retired_root, sni, alpn } =
+        credentials;
     let certificate = account.is_some() || trust_domain.is_some() || *expired || *foreign_ca || *retired_root;
-    if *plaintext && (*anonymous || certificate) {
+    if *plaintext && (*anonymous || certificate || sni.is_some() || alpn.is_some()) {
         found.error(
             path.key("plaintext"),
             "contradiction",
@@ -125,7 +131,7 @@ pub(super) fn credentials(credentials: &Credentials, path: &FieldPath, found: &m
 }
 
 /// A Kubernetes DNS label.
-fn check_name(name: &str, what: &str, path: &FieldPath, found: &mut Findings) {
+pub(super) fn check_name(name: &str, what: &str, path: &FieldPath, found: &mut Findings) {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let ends = name.starts_with('-') || name.ends_with('-');
     if name.is_empty() || name.len() > 63 || ends || !name.chars().all(fits) {

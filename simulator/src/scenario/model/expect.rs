@@ -20,6 +20,15 @@ pub struct Expect {
     /// Every answer has this HTTP status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// Every response has these headers, with these values; from an application or a proxy.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// No response has these headers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
+    /// Applications saw every request exactly so often: 0 is never, 2 is once more after one retry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tries: Option<u32>,
     /// Every delivered request was seen by one of these workloads.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub backend: Vec<String>,

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Expect, Fault, Probes, Traffic};
+use super::{Collected, Expect, Fault, Logged, Metrics, Probes, Traffic};
 
 /// One step: exactly one verb, and what every step may have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +42,15 @@ pub struct Step {
     /// Breaks or changes something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// Looks at what a collector has got.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collected: Option<Collected>,
+    /// Looks at what sidecars have logged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logged: Option<Logged>,
+    /// Looks at the statistics of sidecars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Metrics>,
     /// Runs branches side by side; ends when all of them have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallel: Option<Vec<Vec<Step>>>,

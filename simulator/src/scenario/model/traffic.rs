@@ -41,6 +41,9 @@ pub struct Traffic {
     /// How long to send, for example `3s`; or `until-done`: until the other branches of `parallel` have ended.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
+    /// The application speaks TLS itself, through its sidecar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<OwnTls>,
     /// Dials the receiver's pod itself, past the sender's sidecar, with these credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub present: Option<Credentials>,
@@ -121,6 +124,21 @@ pub struct Credentials {
     /// Signed by the root that was replaced last. Nobody trusts it once its replacement is complete.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub retired_root: bool,
+    /// The server name (SNI); the FQDN of the service called if omitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
+    /// The application protocols that are offered (ALPN); `osm`, as sidecars do, if omitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpn: Option<Vec<String>>,
+}
+
+/// TLS of an application. It takes any certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct OwnTls {
+    /// The server name (SNI); the host dialled if omitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
 }
 
 /// A table of single requests.
@@ -171,6 +189,9 @@ pub struct Probe {
     /// Request headers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// The application speaks TLS itself, through its sidecar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<OwnTls>,
     /// Dials the receiver's pod itself with these credentials.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub present: Option<Credentials>,

@@ -39,6 +39,9 @@ pub struct Workload {
     /// How its application answers.
     #[serde(skip_serializing_if = "Respond::is_default")]
     pub respond: Respond,
+    /// Lies outside of the cluster: it has no sidecar, and neither the mesh nor Kubernetes knows of it, only DNS does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Outside>,
     /// Serves TLS itself, without a sidecar, under a certificate that is not its own: an impostor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presents: Option<Credentials>,
@@ -57,9 +60,22 @@ impl Default for Workload {
             labels: BTreeMap::new(),
             subdomain: None,
             respond: Respond::default(),
+            outside: None,
             presents: None,
         }
     }
+}
+
+/// Somebody outside of the cluster: a server with names of its own, or a client.
+///
+/// Its port may speak `https` too (`appProtocol: https`), under a certificate of its own. Manifests write its address, and that of
+/// any pod, as `<address of NAME>` or `<address of NAME/INDEX>`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Outside {
+    /// Its host names. Sidecars can look them up, and applications can dial them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 fn is_true(value: &bool) -> bool {
@@ -89,7 +105,7 @@ pub struct FullPort {
     /// The container port; the service port if omitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_port: Option<u16>,
-    /// `http`, `http2`, `grpc`, `tcp` or `tcp-server-first`.
+    /// `http`, `http2`, `grpc`, `tcp` or `tcp-server-first`; outside of the cluster also `https`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_protocol: Option<String>,
 }
@@ -107,6 +123,9 @@ pub struct Respond {
     /// Share of requests answered with 503 instead, 0–100 %.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fail_percent: Option<u8>,
+    /// Answers the first so many arrivals of each request with 503 instead: only a retry gets another answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fail_first: Option<u32>,
 }
 
 impl Respond {
