@@ -11,7 +11,7 @@ use mesh::{
     ca::{ControlCa, Credential, ProxyIdentity, Validity},
     model::{ObjectName, ServiceAccount, TrustDomain},
     run::{Config, ControlPlane},
-    xds::{Identify, Limits, tls::server_config},
+    xds::{Identify, Identity, Limits, tls::server_config},
 };
 
 use crate::NOW;
@@ -71,6 +71,13 @@ pub async fn control_plane(pki: &Pki) -> ControlPlane {
         Arc::new(|der| ProxyIdentity::from_der(der).map(|identity| identity.pod).map_err(|error| error.to_string()));
     let Credential { chain_pem, key, .. } = &pki.server;
     let tls = server_config(chain_pem, key.expose(), pki.ca.root_pem()).expect("the certificates are sound");
-    let config = Config { listen: LOOPBACK, tls, identify, limits: Limits::default(), finish: None };
+    let config = Config {
+        listen: LOOPBACK,
+        tls,
+        identity: Identity::Certificate(identify),
+        limits: Limits::default(),
+        finish: None,
+        metrics: Arc::default(),
+    };
     ControlPlane::start(config).await.expect("the control plane starts")
 }

@@ -5,7 +5,9 @@
 //! A hundred services make a namespace. So the work for one proxy is the same in every world, and what grows is the world.
 
 pub mod ads;
+pub mod cluster;
 pub mod cpu;
+pub mod memory;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
