@@ -39,8 +39,7 @@ fn wrong_flags_and_a_missing_cluster_are_told_apart() {
 async fn sigterm_ends_it_with_success() {
     let Some(api) = api::Api::connect().await else { return };
     api.namespace("osm-system").await;
-    let args =
-        ["--install-crds", "--listen-address", "127.0.0.1", "--debug-address", "127.0.0.1:0", "--shutdown-notice", "0"];
+    let args = ["--listen-address", "127.0.0.1", "--debug-address", "127.0.0.1:0", "--shutdown-notice", "0"];
     let ports = ["--ads-port", "--http-port", "--injector-port", "--validator-port", "--conversion-port"];
     let mut process = program()
         .arg("--kubeconfig")
@@ -51,8 +50,15 @@ async fn sigterm_ends_it_with_success() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-    let running = lines.by_ref().map(Result::unwrap).find(|line| line.contains("the controller runs"));
-    let running: serde_json::Value = serde_json::from_str(&running.expect("it says that it runs")).unwrap();
+    let mut said = Vec::new();
+    let running = loop {
+        let line = lines.next().unwrap_or_else(|| panic!("it ends without saying that it runs: {said:#?}")).unwrap();
+        if line.contains("the controller runs") {
+            break line;
+        }
+        said.push(line);
+    };
+    let running: serde_json::Value = serde_json::from_str(&running).unwrap();
     // Nobody may block on a full pipe.
     let rest = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
     let (status, text) = get(&format!("http://{}/healthz", running["http"].as_str().unwrap())).await;

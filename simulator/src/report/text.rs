@@ -89,7 +89,7 @@ pub fn summary(run: &RunReport, style: Style) -> String {
     }
     let skipped = run.scenarios.iter().filter(|s| s.is_skipped()).count();
     if skipped > 0 {
-        let _ = write!(out, "{skipped} skipped because they are for real Envoys only, ");
+        let _ = write!(out, "{skipped} skipped because they are about what this backend cannot show, ");
     }
     if run.scenarios.is_empty() {
         out.push_str("nothing executed, ");

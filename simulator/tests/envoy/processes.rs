@@ -151,7 +151,7 @@ async fn unsettled_names_what_is_missing_and_what_is_too_many() {
     assert!(admin.config_dump().await.unwrap()["configs"].is_array());
     assert!(admin.certs().await.unwrap()["certificates"].is_array());
     assert_eq!(admin.clusters().await.unwrap()["cluster_statuses"].as_array().unwrap().len(), 3);
-    assert_eq!(admin.listeners().await.unwrap()["listener_statuses"].as_array().unwrap().len(), 2);
+    assert_eq!(admin.listeners().await.unwrap()["listener_statuses"].as_array().unwrap().len(), 3);
     let stats = admin.stats(Some("^control_plane\\.connected_state$")).await.unwrap();
     assert_eq!(stats.into_iter().collect::<Vec<_>>(), [("control_plane.connected_state".into(), 1)]);
     admin.set_log_level("debug").await.unwrap();
