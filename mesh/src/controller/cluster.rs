@@ -39,11 +39,13 @@ impl Cluster {
         let (directory_in, directory) = watch::channel(Directory::default());
         let senders = Arc::new((namespaces_in, directory_in));
         let (mesh, namespace) = (flags.mesh_name.clone(), flags.osm_namespace.clone());
+        let own = namespace.clone();
         let heard = batches.then(move |batch: Batch| {
             let (senders, mesh, mut trust_domain) = (senders.clone(), mesh.clone(), trust_domain.clone());
+            let own = own.clone();
             async move {
                 let domain = trust_domain.wait_for(Option::is_some).await.ok().and_then(|known| known.clone());
-                let changes = batch.changes_under(&domain.unwrap_or_default());
+                let changes = batch.changes_under(&domain.unwrap_or_default(), &own);
                 let monitored = batch.namespaces.iter().filter(|(_, n)| n.is_monitored_by(&mesh)).count();
                 senders.0.send_replace(batch.namespaces);
                 senders.1.send_replace(batch.directory);

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 use super::{Directory, Namespaces};
 use crate::{
     api::{Fault, mesh_config::MeshConfigSpec},
-    model::{Kind, ObjectRef, TrustDomain},
+    model::{ControlPlaneNamespace, Kind, ObjectRef, Settings, TrustDomain},
     world::Change,
 };
 
@@ -27,9 +27,12 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The changes, with the settings of the MeshConfig if it has changed.
-    pub fn changes_under(&self, trust_domain: &TrustDomain) -> Vec<Change> {
-        let settings = self.mesh_config.as_ref().map(|spec| Change::Settings(spec.settings(trust_domain.clone())));
+    /// The changes, with the settings of the MeshConfig if it has changed. `namespace` is the control plane's.
+    pub fn changes_under(&self, trust_domain: &TrustDomain, namespace: &str) -> Vec<Change> {
+        let settings = self.mesh_config.as_ref().map(|spec| {
+            let settings = spec.settings(trust_domain.clone());
+            Change::Settings(Settings { namespace: ControlPlaneNamespace(namespace.into()), ..settings })
+        });
         settings.into_iter().chain(self.changes.iter().cloned()).collect()
     }
 }
@@ -60,5 +63,19 @@ impl From<Fault> for Unreadable {
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.field.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.field, self.message) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_know_where_the_control_plane_is() {
+        let batch = Batch { mesh_config: Some(Arc::default()), ..Batch::default() };
+        let changes = batch.changes_under(&TrustDomain::new("here"), "mesh");
+        let [Change::Settings(settings)] = changes.as_slice() else { panic!("{changes:?}") };
+        assert_eq!((&*settings.namespace.0, settings.trust_domain.as_str()), ("mesh", "here"));
+        assert!(Batch::default().changes_under(&TrustDomain::default(), "mesh").is_empty());
     }
 }

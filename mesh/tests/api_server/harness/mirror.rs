@@ -43,7 +43,7 @@ impl Mirror {
 
     async fn next(&mut self) {
         let batch = self.batches.recv().await.expect("watches go on for ever");
-        for change in batch.changes_under(&TrustDomain::default()) {
+        for change in batch.changes_under(&TrustDomain::default(), "osm-system") {
             self.world.apply(change);
         }
         for (object, why) in batch.unreadable {

@@ -102,7 +102,7 @@ impl Validator {
 
 async fn follow(mut batches: tokio::sync::mpsc::Receiver<k8s::Batch>, surroundings: Arc<watch::Sender<Surroundings>>) {
     while let Some(batch) = batches.recv().await {
-        let changes: Vec<Change> = batch.changes_under(&TrustDomain::default()).into_iter().collect();
+        let changes: Vec<Change> = batch.changes_under(&TrustDomain::default(), "osm-system").into_iter().collect();
         surroundings.send_modify(|now| changes.into_iter().for_each(|change| drop(now.world.apply(change))));
     }
 }
