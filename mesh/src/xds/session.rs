@@ -35,7 +35,8 @@
 //!
 //! An Envoy that gets a changed EDS cluster waits for its endpoints before it uses the change, and before it acknowledges
 //! it. It does not ask for them: it has subscribed already (seen with Envoy 1.40 in both variants). So the endpoints of
-//! changed clusters are sent again with them, though they are the same.
+//! changed clusters are sent again with them, though they are the same. A proxy that comes back asks for clusters first: if one
+//! has changed meanwhile, its endpoints are sent when it asks for these, though it holds them.
 
 mod channel;
 mod delta;
@@ -213,11 +214,7 @@ impl Session {
         let changed = clusters.resources.iter().filter(|(name, _)| clusters.changed.contains(name));
         let names: Vec<_> = changed.filter_map(|(_, cluster)| endpoints_of(cluster)).collect();
         let endpoints = self.channel(ResourceType::Endpoint);
-        for name in names {
-            if endpoints.subscription.as_ref().is_some_and(|s| s.wants(&name)) {
-                endpoints.owe(name.into());
-            }
-        }
+        names.into_iter().for_each(|name| endpoints.need(name.into()));
         endpoints.compare(snapshot);
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Channel {
     owed: BTreeSet<Arc<str>>,
     /// A response is due even if there is nothing to say: Envoy waits for the first one.
     answer: bool,
+    /// Names that are to be sent once the proxy asks for the kind, whatever it holds of them from an earlier stream.
+    needed: BTreeSet<Arc<str>>,
     /// State-of-the-world: the version that the proxy claims to hold, from an earlier stream.
     claimed: Option<String>,
     nacks: VecDeque<Nack>,
@@ -87,6 +89,7 @@ impl Channel {
             removals: BTreeSet::new(),
             owed: BTreeSet::new(),
             answer: false,
+            needed: BTreeSet::new(),
             claimed: None,
             nacks: VecDeque::new(),
             nack_count: 0,
@@ -155,6 +158,15 @@ impl Channel {
         self.owed.insert(name);
     }
 
+    /// As [`Channel::owe`], for a proxy that may not have asked for the kind yet.
+    pub(super) fn need(&mut self, name: Arc<str>) {
+        match &self.subscription {
+            None => drop(self.needed.insert(name)),
+            Some(subscription) if subscription.wants(&name) => self.owe(name),
+            Some(_) => {}
+        }
+    }
+
     /// A response must come even if it has nothing in it.
     pub(super) fn owe_answer(&mut self) {
         self.answer = true;
@@ -162,6 +174,9 @@ impl Channel {
 
     /// The proxy holds this version from an earlier stream.
     pub(super) fn holds(&mut self, name: Arc<str>, version: Arc<str>) {
+        if self.needed.remove(&name) {
+            return self.owe(name);
+        }
         let acked = Some(version.clone());
         self.entries.insert(name, Entry { version, resource: None, nonce: 0, standing: Standing::Acked, acked });
     }

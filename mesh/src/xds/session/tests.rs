@@ -477,6 +477,37 @@ fn the_endpoints_of_a_changed_cluster_are_sent_again() {
     }
 }
 
+/// Envoy tells what it holds kind by kind, clusters first: the changed cluster goes out before it is known that the proxy holds
+/// its endpoints.
+#[test]
+fn a_reconnecting_proxy_gets_the_endpoints_of_a_changed_cluster() {
+    let cluster = envoy_types::pb::envoy::config::cluster::v3::Cluster {
+        name: "c".into(),
+        cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::Eds.into())),
+        ..Default::default()
+    };
+    let cluster = String::from_utf8(cluster.encode_to_vec()).unwrap();
+    let world = [(Cds, "c", &*cluster), (Eds, "c", "1"), (Eds, "other", "1")];
+    let held = |kind: ResourceType, name: &str, version: &str| {
+        let version = snapshot(&world)
+            .get(kind, name)
+            .filter(|_| version.is_empty())
+            .map_or(version.into(), |r| r.version.to_string());
+        (name.to_owned(), version)
+    };
+    let mut s = Stream::new(Variant::Delta);
+    s.set(&world);
+    let clusters =
+        DeltaDiscoveryRequest { initial_resource_versions: [held(Cds, "c", "old")].into(), ..Default::default() };
+    assert_eq!(s.delta(Cds, clusters), [format!("Cluster: +c={cluster}")]);
+    let endpoints = DeltaDiscoveryRequest {
+        resource_names_subscribe: names(&["c", "other"]),
+        initial_resource_versions: [held(Eds, "c", ""), held(Eds, "other", "")].into(),
+        ..Default::default()
+    };
+    assert_eq!(s.delta(Eds, endpoints), ["Endpoint: +c=1"], "the cluster warms with them; nothing else is sent again");
+}
+
 #[test]
 fn a_proxy_is_in_sync_only_when_it_asked_for_everything() {
     let mut s = Stream::new(Variant::Delta);
