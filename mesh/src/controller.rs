@@ -23,6 +23,7 @@ mod hooks;
 mod issued;
 mod live;
 pub mod metered;
+mod metrics_api;
 mod probes;
 pub mod register;
 mod running;
@@ -38,6 +39,7 @@ pub use issued::Issued;
 pub use metered::Metered;
 pub use register::Register;
 pub use running::Controller;
+use rustls::ServerConfig;
 pub use serving::Serving;
 pub use token_review::KubeTokens;
 use tokio::sync::watch;
@@ -96,12 +98,14 @@ pub struct Parts {
 /// A webhook, served over TLS with the certificate of [`Parts::serving`].
 #[derive(Debug)]
 pub struct Webhook {
-    /// What it is, for logs: `injector`, `validator`, `conversion`.
+    /// What it is, for logs: `injector`, `validator`, `conversion`, `metrics-api`.
     pub name: &'static str,
     /// Where it listens.
     pub listen: SocketAddr,
     /// What it does.
     pub router: Router,
+    /// Its own TLS, if it is not that of [`Parts::serving`]. It takes no admission reviews then.
+    pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,
 }
 
 /// How the watches of the Kubernetes API are.

@@ -12,6 +12,7 @@
 //!       inject     pod + settings -> JSON patch (pure), mutating webhook
 //!       validate   admission rules (pure), validating and conversion webhook
 //!       admin      health, metrics, debug endpoints
+//!       metrics    TrafficMetrics: an aggregated API of Kubernetes
 //!       run        the one writer, and the ADS server that it feeds
 //!       controller the only part that knows every other: `osm-controller`
 //! ```
@@ -32,6 +33,7 @@ pub mod ca;
 pub mod controller;
 pub mod inject;
 pub mod k8s;
+pub mod metrics;
 pub mod model;
 pub mod policy;
 pub mod run;

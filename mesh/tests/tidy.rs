@@ -242,7 +242,7 @@ fn roots(crate_: &str, all: &BTreeSet<String>) -> Vec<(String, bool)> {
     let directly = |path: &str, folder: &str| {
         path.strip_prefix(&format!("{crate_}/{folder}/")).is_some_and(|rest| !rest.contains('/') && is_rust(rest))
     };
-    let fixed = ["src/lib.rs", "src/main.rs"].map(|root| format!("{crate_}/{root}"));
+    let fixed = ["src/lib.rs", "src/main.rs", "build.rs"].map(|root| format!("{crate_}/{root}"));
     // A folder with a `main.rs` is one test program.
     let folder_of_tests = |path: &str| path.starts_with(&format!("{crate_}/tests/")) && path.ends_with("/main.rs");
     let one = |path: &String| {

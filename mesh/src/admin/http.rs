@@ -3,7 +3,7 @@
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit};
-use hyper::server::conn::http1;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -16,6 +16,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt as _;
 
 /// What clients may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,10 @@ impl Default for HttpLimits {
 
 /// The certificate of a server, now and from now on. `None` is plain HTTP.
 pub type Tls = Option<watch::Receiver<Arc<ServerConfig>>>;
+
+/// The client's certificate (DER), verified in the handshake: an extension of each of its requests.
+#[derive(Clone, Debug)]
+pub struct PeerCertificate(pub Arc<[u8]>);
 
 /// A running server. Dropping it ends it at once.
 pub struct HttpServer {
@@ -139,9 +144,13 @@ async fn connection(
         return;
     }
     match acceptor {
-        None => requests(tcp, router, header, stopped).await,
+        None => requests(tcp, router, None, header, stopped).await,
         Some(acceptor) => match tokio::time::timeout(header, acceptor.accept(tcp)).await {
-            Ok(Ok(tls)) => requests(tls, router, header, stopped).await,
+            Ok(Ok(tls)) => {
+                let chain = tls.get_ref().1.peer_certificates();
+                let peer = chain.and_then(|chain| chain.first()).map(|leaf| PeerCertificate(leaf.as_ref().into()));
+                requests(tls, router, peer, header, stopped).await;
+            }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         },
@@ -151,9 +160,16 @@ async fn connection(
 async fn requests(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
+    peer: Option<PeerCertificate>,
     header: Duration,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let router = router.map_request(move |mut request: hyper::Request<Incoming>| {
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.clone());
+        }
+        request
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header)

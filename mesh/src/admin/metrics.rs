@@ -54,6 +54,7 @@ pub struct Metrics {
     features: Family<Labels<1>, Gauge>,
     queued: Gauge,
     reconciliations: Family<Labels<1>, Counter>,
+    scrapes: Family<Labels<1>, Counter>,
 }
 
 impl Metrics {
@@ -165,6 +166,14 @@ impl Metrics {
     /// An object of our own, such as a webhook configuration, was put back as it should be.
     pub fn reconciled(&self, kind: &'static str) {
         self.reconciliations.get_or_create(&[("kind", kind.into())]).inc();
+    }
+
+    /// Sidecars were asked for their statistics: so many told, so many did not.
+    pub fn sidecars_asked(&self, told: usize, silent: usize) {
+        for (success, number) in [("true", told), ("false", silent)] {
+            let number = u64::try_from(number).unwrap_or(u64::MAX);
+            self.scrapes.get_or_create(&[("success", success.into())]).inc_by(number);
+        }
     }
 }
 

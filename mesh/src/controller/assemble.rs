@@ -18,7 +18,7 @@ use super::{
     flags::Flags,
     heard,
     hooks::{self, Sight},
-    register,
+    metrics_api, register,
 };
 use crate::{
     admin::{Level, Metrics},
@@ -176,7 +176,7 @@ fn parts(
         root_certificates: certificates.served,
     };
     let register = Register { client: client.clone(), objects: hooks::registrations(flags) };
-    let (flags, authority) = (flags.clone(), running.authority);
+    let (flags, authority, counted) = (flags.clone(), running.authority, metrics.clone());
     Parts {
         batches,
         watches,
@@ -185,8 +185,9 @@ fn parts(
         issued: UnboundedReceiverStream::new(certificates.issued).boxed(),
         serving,
         webhooks: Box::new(move |worlds: Worlds| {
-            cluster.report(client, instance(&flags), candidacy, worlds.clone());
-            hooks::webhooks(&flags, native_sidecar, sight, worlds)
+            cluster.report(client.clone(), instance(&flags), candidacy, worlds.clone());
+            let metrics_api = metrics_api::serve(&flags, client, sight.serving.clone(), counted, worlds.clone());
+            hooks::webhooks(&flags, native_sidecar, sight, worlds).into_iter().chain(metrics_api).collect()
         }),
         register: Some(register),
     }

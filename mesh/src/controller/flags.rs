@@ -59,6 +59,9 @@ pub struct Flags {
     /// Webhooks.
     #[command(flatten)]
     pub webhooks: Webhooks,
+    /// The metrics API.
+    #[command(flatten)]
+    pub metrics: MetricsApi,
     /// Images of what is injected.
     #[command(flatten)]
     pub images: Images,
@@ -120,6 +123,21 @@ pub struct Webhooks {
     /// Seconds that the API server waits for an answer.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i32).range(1..=30))]
     pub webhook_timeout: i32,
+}
+
+/// TrafficMetrics (metrics.smi-spec.io), an aggregated API of the API server.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Metrics API")]
+pub struct MetricsApi {
+    /// Port of the metrics API; without one it is not served. The webhooks' Service must have the same port.
+    #[arg(long, env = "OSM_METRICS_API_PORT")]
+    pub metrics_api_port: Option<u16>,
+    /// Seconds of traffic that an answer is about.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub metrics_window: u64,
+    /// Seconds between two looks at the statistics of every sidecar.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub metrics_interval: u64,
 }
 
 /// Images of what is injected.

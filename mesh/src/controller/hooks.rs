@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::{Serving, Webhook, flags::Flags, register::Objects};
+use super::{Serving, Webhook, flags::Flags, metrics_api, register::Objects};
 use crate::{
     api::{
         crd::{self, WebhookClient, WebhookTarget},
@@ -42,16 +42,19 @@ pub(super) fn webhooks(flags: &Flags, native_sidecar: bool, sight: Sight, worlds
             name: "injector",
             listen: listen(flags.webhooks.injector_port),
             router: inject::router(injector(flags, native_sidecar, sight)),
+            tls: None,
         },
         Webhook {
             name: "validator",
             listen: listen(flags.webhooks.validator_port),
             router: validate::router(surroundings),
+            tls: None,
         },
         Webhook {
             name: "conversion",
             listen: listen(flags.webhooks.conversion_port),
             router: validate::conversion_router(),
+            tls: None,
         },
     ]
 }
@@ -107,7 +110,8 @@ pub(super) fn registrations(flags: &Flags) -> Arc<Objects> {
         let client = client(&flags, flags.webhooks.validator_port, &flags.webhooks.webhook_service, Some(serving));
         let validator = validate::webhook::configuration(&flags.mesh_name, &flags.osm_namespace, &client);
         let definitions = if flags.install_crds { definitions(&flags, Some(serving)) } else { Vec::new() };
-        [injector, validator].into_iter().chain(definitions).collect()
+        let metrics = metrics_api::registration(&flags, serving);
+        [injector, validator].into_iter().chain(metrics).chain(definitions).collect()
     })
 }
 

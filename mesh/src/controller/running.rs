@@ -160,9 +160,13 @@ fn webhooks(
     tls: &watch::Receiver<Arc<ServerConfig>>,
     metrics: &Arc<Metrics>,
 ) -> Result<Vec<(&'static str, HttpServer)>, StartError> {
-    let serve = |Webhook { name, listen, router }| {
-        let router = observed(router, metrics.clone());
-        Ok((name, start_http(name, listen, Some(tls.clone()), router)?))
+    let serve = |Webhook { name, listen, router, tls: own }| {
+        let router = match own {
+            None => observed(router, metrics.clone()),
+            Some(_) => routes::counted(router, metrics.clone()),
+        };
+        let tls = own.unwrap_or_else(|| tls.clone());
+        Ok((name, start_http(name, listen, Some(tls), router)?))
     };
     webhooks.into_iter().map(serve).collect()
 }

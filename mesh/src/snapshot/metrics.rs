@@ -11,6 +11,8 @@
 //! | `source_namespace`, `source_kind`, `source_name` | of the pod itself | `unknown` |
 //! | `source_pod` | `POD_NAME` of the container's environment | `unknown` |
 //! | `destination_…` | of the endpoint that answered; without one, of the service (kind `Service`, pod `unknown`); without a service, `unknown` | of the pod itself |
+//! | `destination_service` | the service that was to answer; of a split, the chosen backend; outside of the mesh `unknown` | `unknown` |
+//! | `traffic_split` | the split that chose it, `namespace/name`; else `unknown` | `unknown` |
 //!
 //! All values come from the control plane and from the pod's own environment, none from a peer, so no peer can invent label
 //! values. Their number is bounded by what the mesh has, and by a limit for each proxy.
@@ -84,12 +86,13 @@ impl Itself {
 
 /// Counts the requests that the pod sends.
 pub(super) fn sent(itself: &Itself) -> AccessLog {
-    counting(itself.values(), FAR_END.clone())
+    counting(itself.values(), FAR_END.clone(), WAY.clone())
 }
 
 /// Counts the requests that reach the pod from outside of the mesh.
 pub(super) fn from_outside(itself: &Itself) -> AccessLog {
-    counting(std::array::from_fn(|_| "unknown".to_owned()), itself.values())
+    let unknown = || "unknown".to_owned();
+    counting(std::array::from_fn(|_| unknown()), itself.values(), [unknown(), unknown()])
 }
 
 /// The endpoint's labels, else the cluster's, else `unknown`.
@@ -105,9 +108,20 @@ static FAR_END: LazyLock<[String; 4]> = LazyLock::new(|| {
     })
 });
 
+/// The cluster's service, and the name of the route: routes of splits are named after them.
+static WAY: LazyLock<[String; 2]> = LazyLock::new(|| {
+    let service =
+        serde_json::json!({ "command": "CLUSTER_METADATA", "param": format!("{}:name", super::name::LABELS_KEY) });
+    let split = serde_json::json!({ "command": "ROUTE_NAME" });
+    [service, split].map(|operator| {
+        let operators = serde_json::json!({ "operators": [operator, { "command": "CEL", "param": "'unknown'" }] });
+        format!("%COALESCE({operators})%")
+    })
+});
+
 const LABELS: [&str; 4] = ["namespace", "kind", "name", "pod"];
 
-fn counting(source: [String; 4], destination: [String; 4]) -> AccessLog {
+fn counting(source: [String; 4], destination: [String; 4], way: [String; 2]) -> AccessLog {
     let code = Tag { name: "response_code".into(), value_format: "%RESPONSE_CODE%".into(), rules: None };
     let side = |side: &'static str, values: [String; 4]| {
         LABELS.into_iter().zip(values).map(move |(key, value_format)| Tag {
@@ -116,7 +130,9 @@ fn counting(source: [String; 4], destination: [String; 4]) -> AccessLog {
             rules: None,
         })
     };
-    let labels: Vec<_> = side("source", source).chain(side("destination", destination)).collect();
+    let way = ["destination_service", "traffic_split"].into_iter().zip(way);
+    let way = way.map(|(name, value_format)| Tag { name: name.into(), value_format, rules: None });
+    let labels: Vec<_> = side("source", source).chain(side("destination", destination)).chain(way).collect();
     let total = std::iter::once(code).chain(labels.clone()).collect();
     let config = Config {
         // One scope for all filters of the proxy: counts outlive the listener that they were made for.

@@ -121,7 +121,9 @@ fn split_route(port: &OutboundPort, split: &PortSplit, selected: Option<&Granted
         ..Default::default()
     });
     let weighted = WeightedCluster { clusters: clusters.collect(), ..Default::default() };
-    forward(&conditions, ClusterSpecifier::WeightedClusters(weighted), objects)
+    // By this name the statistics tell that the split chose.
+    let name = split.name.to_string();
+    Route { name, ..forward(&conditions, ClusterSpecifier::WeightedClusters(weighted), objects) }
 }
 
 fn inbound_host(scope: &Scope<'_>, host: &Host, target_port: u16, domains: &mut Domains) -> Option<VirtualHost> {

@@ -66,6 +66,27 @@ pub fn anonymous_server_config(chain_pem: &str, key_pem: &str) -> Result<ServerC
     Ok(config)
 }
 
+/// A server configuration that takes client certificates which `client_roots_pem` vouch for, and clients without one. TLS 1.2
+/// and 1.3, HTTP/1.1.
+///
+/// # Errors
+/// If an input is not PEM, or key, chain and roots cannot be used.
+pub fn asking_server_config(chain_pem: &str, key_pem: &str, client_roots_pem: &str) -> Result<ServerConfig, TlsError> {
+    let (chain, key) = own(chain_pem, key_pem)?;
+    let mut roots = RootCertStore::empty();
+    for root in certificates("roots of clients", client_roots_pem)? {
+        roots.add(root)?;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_client_cert_verifier(verifier.allow_unauthenticated().build()?)
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
 /// The server's own certificate and key.
 fn own(chain_pem: &str, key_pem: &str) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
     let chain = certificates("chain", chain_pem)?;

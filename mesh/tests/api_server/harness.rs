@@ -25,7 +25,7 @@ pub(crate) use mirror::Mirror;
 pub(crate) use objects::{
     Phase, PodState, apply, crds, delete, monitored, namespace, pod, service_account, slice, smuggle, state, token,
 };
-pub(crate) use process::ApiServer;
+pub(crate) use process::{ApiServer, free_ports};
 pub(crate) use proxy::Proxy;
 pub(crate) use raw::{Answer, call, collection, create, replace};
 use tokio::{runtime::Runtime, sync::OnceCell};

@@ -15,6 +15,7 @@ mod harness;
 mod injection;
 mod leases;
 mod local_api;
+mod metrics;
 mod statuses;
 mod validation;
 mod watches;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         validation::tests(),
         injection::tests(),
         certificates::tests(),
+        metrics::tests(),
     ];
     harness::run(tests.into_iter().flatten().collect())
 }

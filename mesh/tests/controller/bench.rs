@@ -109,7 +109,7 @@ pub(crate) fn parts(
     let Ears { batches, mesh_config, watches } =
         heard::listen(UnboundedReceiverStream::new(heard), None, metrics.clone());
     let (sender, serving) = watch::channel(options.serving);
-    let webhook = Webhook { name: "validator", listen: LOOPBACK.parse().unwrap(), router: validator() };
+    let webhook = Webhook { name: "validator", listen: LOOPBACK.parse().unwrap(), router: validator(), tls: None };
     let register = options.register;
     let webhooks = Box::new(|_| vec![webhook]);
     let authority = watch::channel(Some(authority)).1;

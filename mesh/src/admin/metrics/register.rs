@@ -54,6 +54,7 @@ impl Default for Metrics {
             features: add(r, "feature_flag_enabled", "1 if the feature flag is on", Family::default()),
             queued: add(r, "events_queued", "Batches of changes that wait for the writer", Gauge::default()),
             reconciliations: add(r, "reconciliation", "Own objects that were put back", Family::default()),
+            scrapes: add(r, "sidecar_scrape", "Sidecars asked for the metrics API", Family::default()),
             registry,
         }
     }

@@ -78,6 +78,8 @@ fn clients_count_and_servers_do_not_count_again() {
     assert_eq!(value("source_kind"), "Pod");
     assert_eq!(value("source_name"), "%ENVIRONMENT(POD_NAME)%");
     assert!(value("destination_pod").contains("osm:pod"));
+    assert!(value("destination_service").contains("osm:name"));
+    assert!(value("traffic_split").contains("ROUTE_NAME"));
     let web = build(&world, &object("web-5d4f8c9b7-a"));
     assert!(managers(&web, name::INBOUND_LISTENER).iter().all(|m| counting(m).is_empty()));
     let off = shop("featureFlags: {enableWASMStats: false}");

@@ -11,8 +11,11 @@ use std::{
     },
 };
 
-use kube::{Client, Config, config::Kubeconfig};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use kube::{
+    Client, Config,
+    config::{AuthInfo, Kubeconfig},
+};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio::{io::AsyncReadExt as _, io::AsyncWriteExt as _, net::TcpStream};
 
@@ -82,6 +85,23 @@ impl ApiServer {
         self.dir.path().join("kubeconfig")
     }
 
+    /// Another user of the API server: `reader` or `edges`. What they may do, RBAC says.
+    pub(crate) fn client_of(&self, user: &str) -> Client {
+        let mut config = self.config();
+        config.auth_info = AuthInfo { token: Some(format!("{user}-of-the-test").into()), ..AuthInfo::default() };
+        Client::try_from(config).unwrap()
+    }
+
+    /// A file of this API server's folder: `proxy.crt` and `proxy.key` are those of its front proxy.
+    pub(crate) fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.path().join(name)).unwrap()
+    }
+
+    /// Starts a program that ends with the tests. Its log has its name.
+    pub(crate) fn start_beside(&self, name: &str, binary: &Path, arguments: &[String]) {
+        spawn(self.dir.path(), name, binary, arguments);
+    }
+
     /// The port of 127.0.0.1 that the API server listens on.
     pub(crate) fn port(&self) -> u16 {
         self.port
@@ -147,7 +167,7 @@ fn http_get(path: &str) -> hyper::Request<Vec<u8>> {
 }
 
 /// Three ports that are free now, below the range from which the system gives clients theirs.
-fn free_ports() -> [u16; 3] {
+pub(crate) fn free_ports() -> [u16; 3] {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     // Several programs look for ports at the same time: each begins elsewhere.
     let start = std::process::id().wrapping_mul(97);
@@ -200,6 +220,13 @@ fn apiserver_arguments(dir: &Path, etcd: u16, port: u16) -> Vec<String> {
         "--api-audiences=https://kubernetes.default.svc.cluster.local,osm".into(),
         "--service-cluster-ip-range=10.96.0.0/16".into(),
         "--authorization-mode=RBAC".into(),
+        format!("--requestheader-client-ca-file={}", file("proxy-ca.crt")),
+        "--requestheader-allowed-names=front-proxy-client".into(),
+        "--requestheader-username-headers=X-Remote-User".into(),
+        "--requestheader-group-headers=X-Remote-Group".into(),
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-".into(),
+        format!("--proxy-client-cert-file={}", file("proxy.crt")),
+        format!("--proxy-client-key-file={}", file("proxy.key")),
         "--allow-privileged".into(),
         "--disable-admission-plugins=ServiceAccount".into(),
         "--endpoint-reconciler-type=none".into(),
@@ -225,7 +252,25 @@ fn credentials(dir: &Path) {
     let accounts = KeyPair::generate().unwrap();
     write("accounts.key", &accounts.serialize_pem());
     write("accounts.pub", &accounts.public_key_pem());
-    write("tokens.csv", "admin-of-the-test,admin,admin,system:masters\n");
+    let users = ["reader", "edges"].map(|user| format!("{user}-of-the-test,{user},{user}\n"));
+    write("tokens.csv", &format!("admin-of-the-test,admin,admin,system:masters\n{}", users.concat()));
+    front_proxy(&write);
+}
+
+/// The certificate by which aggregated APIs know the API server, and its authority.
+fn front_proxy(write: &dyn Fn(&str, &str)) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, "proxy-ca");
+    write("proxy-ca.crt", &params.self_signed(&key).unwrap().pem());
+    let authority = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "front-proxy-client");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    write("proxy.crt", &params.signed_by(&key, &authority).unwrap().pem());
+    write("proxy.key", &key.serialize_pem());
 }
 
 fn kubeconfig(dir: &Path, port: u16) -> String {
