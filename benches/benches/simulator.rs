@@ -38,7 +38,7 @@ fn shop() -> Scenario {
 }
 
 fn options(runtime: Option<Runtime>, dir: &Path) -> Options {
-    Options { runtime, variant: Variant::Delta, seed: 1, dir: dir.to_owned() }
+    Options { runtime, variant: Variant::Delta, seed: 1, dir: dir.to_owned(), mutation: None }
 }
 
 /// One request through both sidecars: listener, TLS both ways, RBAC, routes.

@@ -8,7 +8,10 @@ pub mod certificates;
 mod change;
 pub mod dns;
 mod error;
+mod feed;
 pub mod live;
+pub mod metrics;
+pub mod mutation;
 pub mod poison;
 pub mod resolve;
 mod resources;
@@ -21,7 +24,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use futures::FutureExt as _;
@@ -30,8 +33,8 @@ use mesh::{
     ca::{Clock as _, SystemClock},
     model::{Diagnostic, Leaf, ObjectName, ServiceAccount, Settings, TrustDomain, Workload},
     policy::diagnose,
-    snapshot::{self, Resource, ResourceType, Snapshot},
-    world::{Change, Object, World},
+    snapshot::{Resource, Snapshot},
+    world::{Object, World},
 };
 
 pub use error::LabError;
@@ -39,6 +42,8 @@ pub use error::LabError;
 use self::{
     certificates::Certificates,
     live::{Live, Runtime},
+    metrics::MetricsApi,
+    mutation::{Delivery, Mind, Mutation},
     resolve::{Resolved, resolve},
     store::Store,
     subnet::Subnet,
@@ -65,6 +70,8 @@ pub struct Options {
     pub seed: u64,
     /// A folder for bootstraps and logs; the caller removes it.
     pub dir: PathBuf,
+    /// How the mesh is broken, if it is.
+    pub mutation: Option<Arc<dyn Mutation>>,
 }
 
 /// The running world of one scenario.
@@ -78,11 +85,17 @@ pub struct Lab {
     pub certificates: Certificates,
     /// The running half, if there is one.
     pub live: Option<Live>,
+    /// The metrics API of the mesh.
+    pub metrics: MetricsApi,
     resources: BTreeMap<String, (String, String)>,
     /// The services beside the mesh.
     _extensions: Vec<Running>,
     subnet: Subnet,
     world: World,
+    /// How the control plane hears things wrong, if it does.
+    mind: Option<Mind>,
+    /// How the sidecars get things wrong, if they do.
+    delivery: Option<Delivery>,
     /// Whether the control plane is running.
     up: bool,
     /// What each sidecar uses.
@@ -119,6 +132,7 @@ impl Lab {
             ..Settings::default()
         };
         let certificates = Certificates::start(trust_domain.clone(), options.seed)?;
+        let delivery = options.mutation.clone().map(Delivery::new);
         let live = match &options.runtime {
             None => None,
             Some(runtime) => {
@@ -134,6 +148,7 @@ impl Lab {
                         listen,
                         &scenario.collectors,
                         &options.dir,
+                        delivery.clone(),
                     )
                     .await?,
                 )
@@ -144,10 +159,13 @@ impl Lab {
             store: Store::default(),
             certificates,
             live,
+            metrics: MetricsApi::default(),
             resources,
             _extensions: extensions,
             subnet,
             world: World::default(),
+            mind: options.mutation.clone().map(Mind::new),
+            delivery,
             up: true,
             snapshots: BTreeMap::new(),
             evaluator: Evaluator::new(SystemClock.now()),
@@ -248,6 +266,7 @@ impl Lab {
             return Err(LabError::Unknown(format!("no resource is called {resource}")));
         };
         let text = self.topology.addressed(text);
+        let text = self.mind.as_ref().map_or(text.clone(), |mind| mind.read(text));
         parse(&text, file, DEFAULT_NAMESPACE).map_err(|errors| LabError::Manifest { resource: resource.into(), errors })
     }
 
@@ -257,50 +276,14 @@ impl Lab {
         self.feed_and_converge(changes).await
     }
 
-    async fn feed_and_converge(&mut self, changes: Vec<Change>) -> Result<Duration, LabError> {
-        let started = Instant::now();
-        self.feed(changes).await?;
-        self.converged(CONVERGENCE).await?;
-        Ok(started.elapsed())
-    }
-
-    /// Tells the control plane. One that is down hears nothing.
-    async fn feed(&mut self, changes: Vec<Change>) -> Result<(), LabError> {
-        if !self.up {
-            return Ok(());
-        }
-        for change in &changes {
-            self.world.apply(change.clone());
-        }
-        if let Some(live) = &self.live {
-            live.apply(changes).await?;
-        }
-        self.publish()
-    }
-
-    /// Works out what each sidecar now uses.
-    fn publish(&mut self) -> Result<(), LabError> {
-        self.before = self.snapshots.clone();
-        for pod in self.topology.pods.values().filter(|pod| pod.meshed) {
-            let name = &pod.object.name;
-            let mut snapshot = snapshot::build(&self.world, name);
-            if let Some((listener, last_good)) = self.kept.get(name) {
-                snapshot.insert(ResourceType::Listener, listener.clone(), last_good.clone());
-            }
-            if self.snapshots.get(name).is_some_and(|known| **known == snapshot) {
-                continue;
-            }
-            let snapshot = Arc::new(snapshot);
-            self.evaluator.insert(pod.object.address, evaluated(pod, Some(snapshot.clone()), None)?);
-            self.snapshots.insert(name.clone(), snapshot);
-        }
-        self.changed.send_modify(|count| *count += 1);
-        Ok(())
-    }
-
     /// Says what the sidecars must do, by what they use now.
     pub fn evaluator(&self) -> &Evaluator {
         &self.evaluator
+    }
+
+    /// Whether the mesh is broken on purpose.
+    pub fn is_broken(&self) -> bool {
+        self.mind.is_some()
     }
 
     /// A counter that goes up whenever what sidecars use changes.

@@ -3,7 +3,8 @@
 mod junit;
 mod text;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 pub use junit::junit;
 pub use text::{Style, failure, line, summary};
@@ -81,13 +82,13 @@ pub struct ScenarioReport {
 }
 
 /// One step.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StepReport {
     /// Its place: `3`, or `3.2.1` within `parallel` and `repeat`.
     pub number: String,
     /// Its id, if it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// What it did, in a line.
     pub summary: String,
@@ -96,14 +97,14 @@ pub struct StepReport {
     /// Wall-clock time in milliseconds.
     pub duration_ms: u64,
     /// From a change until every sidecar used it, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub convergence_ms: Option<u64>,
     /// What was checked.
     pub checks: Vec<CheckReport>,
 }
 
 /// One expectation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckReport {
     /// What was sent: `bookbuyer → bookstore GET /books`.
@@ -115,26 +116,39 @@ pub struct CheckReport {
     /// What was observed, or why there is no verdict.
     pub observed: String,
     /// What the client saw, one line per distinct outcome with its count.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub client_saw: Vec<String>,
     /// What the applications saw, one line per distinct sighting with its count.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub server_saw: Vec<String>,
     /// The way of the request through the generated configuration.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trace: Vec<String>,
     /// For a denial: what would have allowed it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
     /// What the evaluator does not model: real traffic then had no second opinion.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unmodelled: Option<String>,
     /// The statistics of a split.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statistics: Option<serde_json::Value>,
+    /// How the mesh reads the ambiguous clause that was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<ReadingReport>,
     /// The probability that a correct mesh fails this check.
     #[serde(skip)]
     pub beta: f64,
+}
+
+/// How a mesh reads an ambiguous clause.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReadingReport {
+    /// The clause.
+    pub clause: String,
+    /// The name of the reading.
+    pub reading: String,
 }
 
 impl ScenarioReport {

@@ -4,6 +4,7 @@ mod act;
 pub mod aim;
 pub mod because;
 mod bundle;
+pub mod carrier;
 mod check;
 mod execution;
 pub mod expect;
@@ -11,6 +12,8 @@ pub mod measure;
 mod observe;
 pub mod predict;
 mod remedy;
+pub mod traffic_metrics;
+mod walk;
 mod ways;
 
 use std::{
@@ -21,9 +24,11 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc};
 
-pub use check::Surroundings;
-pub use execution::{Execution, combined, millis};
+pub use carrier::{Acted, Carrier, Surroundings};
+pub use check::{judged, same_host};
+pub use execution::Execution;
 pub use remedy::remedy;
+pub use walk::{Walk, combined, millis, traffic_of};
 
 use crate::{
     client::RequestIds,
@@ -32,9 +37,9 @@ use crate::{
         network::{Engine, Network},
     },
     judge::Verdict,
-    lab::{Lab, LabError, Options, live::Runtime},
+    lab::{Lab, LabError, Options, live::Runtime, mutation::Mutation},
     report::{BackendReport, CheckReport, FORMAT, RunReport, ScenarioReport, StepReport},
-    scenario::Scenario,
+    scenario::{Scenario, model::Step},
 };
 
 /// A scenario with the file that it comes from.
@@ -65,6 +70,8 @@ pub struct Settings {
     pub fail_fast: bool,
     /// Where bundles are kept.
     pub bundles: PathBuf,
+    /// How the mesh is broken on purpose. No bundle is kept of such a run: it is meant to fail.
+    pub mutation: Option<Arc<dyn Mutation>>,
 }
 
 impl Settings {
@@ -79,6 +86,7 @@ impl Settings {
             keep: false,
             fail_fast: false,
             bundles: default_bundles(),
+            mutation: None,
         }
     }
 
@@ -205,10 +213,28 @@ const ONE_ADDRESS: &str = "containers see all that lies outside of the mesh at o
 /// Whether a scenario is about addresses that a backend cannot give: whoever has no sidecar reaches containers, and is reached from
 /// them, through the engine's gateway. Source ranges and several servers outside cannot be told apart there.
 fn is_beyond(scenario: &Scenario, backend: &Backend) -> bool {
+    matches!(backend, Backend::Container { .. }) && needs_addresses(scenario)
+}
+
+/// The backends on which a scenario is observed.
+pub fn backends(scenario: &Scenario) -> Vec<&'static str> {
+    let evaluator = (!scenario.real_only && !scenario.steps.iter().any(watches_envoys)).then_some("evaluator");
+    let container = (!needs_addresses(scenario)).then_some("container");
+    evaluator.into_iter().chain(["process"]).chain(container).collect()
+}
+
+/// Whether a step looks at what only Envoys can tell.
+fn watches_envoys(step: &Step) -> bool {
+    let told = step.collected.is_some() || step.logged.is_some() || step.metrics.is_some();
+    let mut inner = step.parallel.iter().flatten().flatten().chain(step.repeat.iter().flat_map(|repeat| &repeat.steps));
+    told || step.traffic_metrics.is_some() || inner.any(watches_envoys)
+}
+
+fn needs_addresses(scenario: &Scenario) -> bool {
     let outside = scenario.workloads.values().any(|workload| workload.outside.is_some());
     // Manifests are text here.
     let gateways = || serde_json::to_string(scenario).is_ok_and(|text| text.contains("IngressBackend"));
-    matches!(backend, Backend::Container { .. }) && (outside || gateways())
+    outside || gateways()
 }
 
 fn not_set_up(error: &LabError, started: Instant) -> StepReport {
@@ -240,7 +266,8 @@ async fn carry_out(
     let (runtime, network) = runtime(&settings.backend, &task.scenario.id).await?;
     // Each scenario draws its own numbers, whatever runs beside it.
     let seed = settings.seed ^ xxhash(&task.scenario.id);
-    let options = Options { runtime, variant: settings.variant, seed, dir: dir.path().to_owned() };
+    let mutation = settings.mutation.clone();
+    let options = Options { runtime, variant: settings.variant, seed, dir: dir.path().to_owned(), mutation };
     let lab = match Lab::start(&task.scenario, &task.file, &options).await {
         Ok(lab) => lab,
         Err(error) => {
@@ -254,8 +281,11 @@ async fn carry_out(
     let steps = execution.run(|step| drop(events.send(Event::Step(id.clone(), step.clone())))).await;
     let lab = execution.lab.into_inner();
     let passed = steps.iter().all(|step| matches!(step.verdict, Verdict::Pass | Verdict::Unobservable));
-    let bundle =
-        if settings.keep || !passed { Some(bundle::write(&lab, &steps, &bundles(settings), &id).await?) } else { None };
+    let bundle = if settings.keep || !passed && settings.mutation.is_none() {
+        Some(bundle::write(&lab, &steps, &bundles(settings), &id).await?)
+    } else {
+        None
+    };
     lab.stop().await?;
     drop(options);
     remove(network).await?;
@@ -267,7 +297,8 @@ fn bundles(settings: &Settings) -> PathBuf {
     settings.bundles.join(format!("{}-{}", backend_name(&settings.backend), settings.seed))
 }
 
-fn backend_name(backend: &Backend) -> &'static str {
+/// What reports call a backend.
+pub fn backend_name(backend: &Backend) -> &'static str {
     match backend {
         Backend::Evaluator => "evaluator",
         Backend::Process { .. } => "process",

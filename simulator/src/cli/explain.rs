@@ -36,7 +36,8 @@ pub(super) fn explain(args: &Explain, out: &mut dyn Write) -> Result<Exit, CliEr
     let runtime = tokio::runtime::Runtime::new().map_err(|error| CliError::Io("start the runtime".into(), error))?;
     let explained = runtime.block_on(async {
         let dir = tempfile::tempdir()?;
-        let options = Options { runtime: None, variant: Variant::Delta, seed: 0, dir: dir.path().to_owned() };
+        let options =
+            Options { runtime: None, variant: Variant::Delta, seed: 0, dir: dir.path().to_owned(), mutation: None };
         let mut lab = Lab::start(&scenario, &one.file, &options).await?;
         bring(&mut lab, &scenario, args.step.as_deref()).await?;
         describe(&lab, args)

@@ -91,6 +91,7 @@ async fn settings(args: &Run) -> Result<Settings, CliError> {
         keep: args.keep,
         fail_fast: args.fail_fast,
         bundles: run::default_bundles(),
+        mutation: None,
     })
 }
 

@@ -138,6 +138,9 @@ pub struct SplitReport {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CategoryReport {
+    /// Its name, if the caller has given it one with [`SplitReport::named`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The declared weight.
     pub weight: u64,
     /// The declared share.
@@ -257,6 +260,7 @@ impl SplitTest {
             side.filter(|_| self.weights[category] > 0).map(Side::ratio)
         };
         let category = |(category, declared): (usize, f64)| CategoryReport {
+            name: None,
             weight: self.weights[category],
             declared,
             count: self.counts[category],
@@ -273,6 +277,17 @@ impl SplitTest {
             categories: shares(&self.weights).into_iter().enumerate().map(category).collect(),
             decision: self.decision,
         }
+    }
+}
+
+impl SplitReport {
+    /// With the names of the categories, in their order.
+    #[must_use]
+    pub fn named(mut self, names: &[String]) -> Self {
+        for (category, name) in self.categories.iter_mut().zip(names) {
+            category.name = Some(name.clone());
+        }
+        self
     }
 }
 

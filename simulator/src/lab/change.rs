@@ -42,14 +42,15 @@ impl Lab {
         // Everything is known before the first proxy is served: an empty world would take away what they have.
         let mut changes = self.store.everything();
         changes.extend(self.certificates.want(self.accounts()).await?);
+        if let Some(mind) = &mut self.mind {
+            changes = mind.restart(changes);
+        }
+        self.world = World::default();
+        self.learn(&changes);
         if let Some(live) = &mut self.live {
-            live.start_control_plane(changes.clone()).await?;
+            live.start_control_plane(changes).await?;
         }
         self.up = true;
-        self.world = World::default();
-        for change in changes {
-            self.world.apply(change);
-        }
         self.publish()?;
         self.converged(CONVERGENCE).await?;
         Ok(started.elapsed())

@@ -1,5 +1,6 @@
 //! The real thing: our control plane, one Envoy for each pod, and fake applications, all of one scenario.
 
+mod control;
 mod delivery;
 mod launch;
 mod waiting;
@@ -13,24 +14,24 @@ use std::{
 };
 
 use mesh::{
-    ca::{ControlCa, ProxyIdentity, Validity},
+    ca::ControlCa,
     model::{ObjectName, TrustDomain},
-    run::{Config, ControlPlane, Finish, Overrides},
+    run::{ControlPlane, Overrides},
     snapshot::OUTBOUND_PORT,
     world::{Change, World},
-    xds::{Identity, server::Limits, tls::server_config},
 };
 
 use delivery::adapted;
 
 use super::{
     error::LabError,
+    mutation::Delivery,
     topology::{Pod, Topology},
 };
 use crate::{
     adapt::Adaptation,
     client::Route,
-    collector::{Collector, DOMAIN},
+    collector::Collector,
     envoy::{Sidecar, Variant, network::Network},
     scenario::model::Respond,
     workload::{Application, ApplicationPort, Witness},
@@ -74,6 +75,8 @@ pub struct Live {
     leaving: BTreeMap<ObjectName, Sidecar>,
     applications: BTreeMap<(ObjectName, u16), Application>,
     adaptations: Arc<std::sync::RwLock<BTreeMap<ObjectName, Adaptation>>>,
+    /// What goes wrong on the way to the sidecars, if anything does.
+    delivery: Option<Delivery>,
     poisoned: BTreeSet<ObjectName>,
     /// Where sidecars look names up.
     names: Option<SocketAddr>,
@@ -95,6 +98,7 @@ impl Live {
         listen: SocketAddr,
         collectors: &[String],
         dir: &Path,
+        delivery: Option<Delivery>,
     ) -> Result<Self, LabError> {
         let control_ca = ControlCa::generate(now())?;
         let mut live = Self {
@@ -109,6 +113,7 @@ impl Live {
             leaving: BTreeMap::new(),
             applications: BTreeMap::new(),
             adaptations: Arc::default(),
+            delivery,
             poisoned: BTreeSet::new(),
             names: None,
             collectors: start_collectors(collectors, listen.ip()).await?,
@@ -117,37 +122,6 @@ impl Live {
         };
         live.start_control_plane(Vec::new()).await?;
         Ok(live)
-    }
-
-    /// Starts the control plane on the address that it had, and tells it all that is known in one go: sidecars of pods that it
-    /// has not heard of yet keep what they have.
-    ///
-    /// # Errors
-    /// [`LabError`].
-    pub async fn start_control_plane(&mut self, known: Vec<Change>) -> Result<(), LabError> {
-        let day = Duration::from_secs(86_400);
-        let server = self.control_ca.server_certificate(&[SERVER_NAME], &[], Validity::starting(now(), day))?;
-        let tls = server_config(&server.chain_pem, server.key.expose(), self.control_ca.root_pem())?;
-        let adaptations = self.adaptations.clone();
-        let collectors: BTreeMap<String, SocketAddr> =
-            self.collectors.iter().map(|(name, c)| (format!("{name}{DOMAIN}"), c.address())).collect();
-        let control = ControlPlane::start(Config {
-            listen: self.address,
-            tls,
-            identity: Identity::Certificate(Arc::new(|der| {
-                ProxyIdentity::from_der(der).map(|identity| identity.pod).map_err(|error| error.to_string())
-            })),
-            limits: Limits::default(),
-            finish: Some(Finish(Arc::new(move |pod, snapshot| adapted(&adaptations, &collectors, pod, snapshot)))),
-            metrics: Arc::default(),
-        })
-        .await?;
-        self.address = control.address();
-        if !known.is_empty() {
-            control.apply(known).await?;
-        }
-        self.control = Some(control);
-        Ok(())
     }
 
     /// Stops the control plane as a crash would. Sidecars keep running.

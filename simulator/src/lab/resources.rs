@@ -1,12 +1,47 @@
 //! The manifests of a scenario, and the services beside the mesh that they name.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
-use super::{LabError, Options, live::Runtime, subnet::Subnet};
+use mesh::api::{Manifest as Parsed, parse};
+
+use super::{
+    Lab, LabError, Options,
+    live::Runtime,
+    subnet::Subnet,
+    topology::{Addresses as _, DEFAULT_NAMESPACE},
+};
 use crate::{
     extension::{Running, resolved},
     scenario::model::{Manifest, Scenario},
 };
+
+impl Lab {
+    /// Creates or updates the objects of a text that no resource of the scenario holds, as [`Lab::apply`] does.
+    ///
+    /// # Errors
+    /// [`LabError::Manifest`] if the API refuses one of them.
+    pub async fn apply_text(&mut self, text: &str) -> Result<Duration, LabError> {
+        let manifests = parsed(text)?;
+        let subnet = &mut self.subnet;
+        let changes = self.store.apply(manifests, || subnet.service())?;
+        self.feed_and_converge(changes).await
+    }
+
+    /// Deletes the objects of a text, as [`Lab::delete`] does.
+    ///
+    /// # Errors
+    /// [`LabError`].
+    pub async fn delete_text(&mut self, text: &str) -> Result<Duration, LabError> {
+        let references: Vec<_> = parsed(text)?.iter().map(Parsed::reference).collect();
+        let changes = self.store.delete(&references);
+        self.feed_and_converge(changes).await
+    }
+}
+
+fn parsed(text: &str) -> Result<Vec<Parsed>, LabError> {
+    parse(text, "object", DEFAULT_NAMESPACE)
+        .map_err(|errors| LabError::Manifest { resource: "of an adapter".into(), errors })
+}
 
 /// The texts of all resources, with the addresses of the services beside the mesh, and these services, which run if anything does.
 pub(super) async fn prepare(

@@ -169,6 +169,7 @@ mod tests {
             unmodelled: None,
             remedy: Some("no TrafficTarget names default/thief as a source; apply\nkind: TrafficTarget\n".into()),
             statistics: None,
+            reading: None,
             beta: 0.0,
         }
     }

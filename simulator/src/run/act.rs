@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{check::broken, execution::Execution};
+use super::execution::Execution;
 use crate::{
     judge::Verdict,
     lab::{CONVERGENCE, Lab, LabError},
@@ -15,10 +15,13 @@ use crate::{
 
 impl Execution {
     /// Steps that change something. Returns how long the sidecars took, and what was checked on the way.
-    pub(super) async fn act(&self, step: &Step) -> (String, Result<(Option<Duration>, Vec<CheckReport>), LabError>) {
+    pub(super) async fn changed(
+        &self,
+        step: &Step,
+    ) -> (String, Result<(Option<Duration>, Vec<CheckReport>), LabError>) {
         let mut lab = self.lab.lock().await;
         if let Some(names) = &step.apply {
-            let applied = apply(&mut lab, names, step.diagnostic.as_deref()).await;
+            let applied = apply(&mut lab, names, step).await;
             return (format!("apply {}", names.join(", ")), applied);
         }
         if let Some(names) = &step.delete {
@@ -41,33 +44,29 @@ impl Execution {
     }
 }
 
-async fn apply(
-    lab: &mut Lab,
-    names: &[String],
-    diagnostic: Option<&str>,
-) -> Result<(Option<Duration>, Vec<CheckReport>), LabError> {
+async fn apply(lab: &mut Lab, names: &[String], step: &Step) -> Result<(Option<Duration>, Vec<CheckReport>), LabError> {
     let mut took = Duration::ZERO;
     let mut found = Vec::new();
     for name in names {
-        match (lab.apply(name).await, diagnostic) {
+        match (lab.apply(name).await, step.diagnostic.as_deref()) {
             (Ok(more), _) => took += more,
+            (Err(LabError::Manifest { .. }), None) if step.may_refuse => {}
             (Err(LabError::Manifest { errors, .. }), Some(_)) => {
                 found.extend(errors.iter().map(|error| (INVALID, error.to_string())));
             }
             (Err(error), _) => return Err(error),
         }
     }
-    let Some(code) = diagnostic else { return Ok((Some(took), Vec::new())) };
+    let Some(code) = step.diagnostic.as_deref() else { return Ok((Some(took), Vec::new())) };
     found.extend(lab.diagnostics().iter().map(|d| (d.code.as_str(), d.to_string())));
     let told = found.iter().any(|(found, _)| *found == code);
     let texts: Vec<_> = found.into_iter().map(|(_, text)| text).collect();
-    let check = CheckReport {
-        what: format!("diagnostics after applying {}", names.join(", ")),
-        expected: format!("one of code {code}"),
-        verdict: if told { Verdict::Pass } else { Verdict::Fail },
-        observed: if texts.is_empty() { "no diagnostic".into() } else { texts.join("; ") },
-        ..broken(String::new(), String::new(), &LabError::Down)
-    };
+    let check = CheckReport::plain(
+        format!("diagnostics after applying {}", names.join(", ")),
+        format!("one of code {code}"),
+        if told { Verdict::Pass } else { Verdict::Fail },
+        if texts.is_empty() { "no diagnostic".into() } else { texts.join("; ") },
+    );
     Ok((Some(took), vec![check]))
 }
 

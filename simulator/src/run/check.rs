@@ -6,12 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::watch;
-
 use super::{
     aim::{Aim, describe},
+    carrier::Surroundings,
     execution::Execution,
-    expect::{Case, SplitPlan, denial, predicted, sampled, together, words},
+    expect::{Case, Scene, SplitPlan, WorkloadNames, denial, expected_peer, predicted, sampled, together, words},
     measure::{Sample, Sender, Until},
     predict::Prediction,
     remedy::remedy,
@@ -29,24 +28,19 @@ use crate::{
     },
 };
 
-/// What surrounds a check.
-#[derive(Clone, Debug, Default)]
-pub struct Surroundings {
-    /// Something else may change the mesh meanwhile: what was predicted before need not hold after.
-    pub unstable: bool,
-    /// Becomes true when the other branches of `parallel` have ended.
-    pub done: Option<watch::Receiver<bool>>,
-}
-
 /// Where no count is given and the expectation does not decide one.
 const AUTO: usize = 20;
 const RETRY: Duration = Duration::from_millis(50);
 
 impl Execution {
     /// Judges traffic by its expectation.
-    pub async fn check(&self, traffic: &Traffic, expect: &Expect, around: &Surroundings) -> CheckReport {
+    pub(super) async fn judged(&self, traffic: &Traffic, expect: &Expect, around: &Surroundings) -> CheckReport {
         let patience = expect.within.as_deref().and_then(|text| duration::parse(text).ok()).unwrap_or_default();
-        let deadline = Instant::now() + patience;
+        let mut deadline = Instant::now() + patience;
+        if !around.unstable && self.lab.lock().await.live.is_none() {
+            // On the evaluator time alone changes nothing.
+            deadline = Instant::now();
+        }
         loop {
             let report = match self.attempt(traffic, expect, around).await {
                 Ok(report) => self.within_sight(report),
@@ -124,8 +118,12 @@ impl Execution {
         };
         let lab = self.lab.lock().await;
         let case = Case { lab: &lab, aim, expect };
-        let mut parts = sampled::judge(case, &samples, plan.as_ref().zip(test.as_ref()));
-        if !around.unstable {
+        let names = WorkloadNames::of(&lab.topology);
+        let peer = expect.peer.as_deref().map(|peer| expected_peer(&lab, &aim.sender, peer));
+        let scene = Scene { expect, names: &names, peer: peer.as_deref() };
+        let mut parts = sampled::judge(scene, &samples, plan.as_ref().zip(test.as_ref()));
+        // A broken mesh is caught by what it does, not by what the evaluator says of it.
+        if !around.unstable && !lab.is_broken() {
             parts.push(confirmed(prediction, case, &samples));
             parts.extend(prediction.iter().flat_map(|p| predicted::judge(case, p)).map(on_evaluator));
         }
@@ -135,7 +133,8 @@ impl Execution {
         let mut report = report(case, parts, prediction);
         report.client_saw = sampled::client_saw(&samples);
         report.server_saw = sampled::server_saw(&samples);
-        report.statistics = test.as_ref().and_then(|t| serde_json::to_value(t.report()).ok());
+        let figures = test.as_ref().zip(plan.as_ref()).map(|(test, plan)| test.report().named(&plan.names));
+        report.statistics = figures.and_then(|figures| serde_json::to_value(figures).ok());
         report.beta = plan.map_or(0.0, |p| p.tolerance.beta);
         if report.verdict == Verdict::Pass {
             report.trace.clear();
@@ -209,7 +208,7 @@ impl Execution {
 }
 
 /// Bare and qualified names of one service.
-fn same_host(a: &str, b: &str) -> bool {
+pub fn same_host(a: &str, b: &str) -> bool {
     let bare = |text: &str| text.split([':', '.']).next().map(str::to_owned);
     !a.starts_with("pod:") && !b.starts_with("pod:") && bare(a) == bare(b)
 }
@@ -273,18 +272,16 @@ fn report(case: Case<'_>, parts: Vec<Judgement>, prediction: &Result<Prediction,
     let unmodelled = prediction.as_ref().err().map(ToString::to_string);
     let prediction = prediction.as_ref().ok().filter(|_| failed);
     CheckReport {
-        what: case.aim.what.clone(),
-        expected: words(case.expect),
-        verdict: judgement.verdict,
-        observed: observed(&judgement.reasons),
-        client_saw: Vec::new(),
-        server_saw: Vec::new(),
         trace: prediction.map(|p| ways(&p.outcomes, denial(case.expect).is_some())).unwrap_or_default(),
         remedy: prediction.and_then(|p| remedy(case.lab, case.aim, predicted::first_denial(p)?)),
         unmodelled,
-        statistics: None,
-        beta: 0.0,
+        ..judged(&case.aim.what, case.expect, &judgement)
     }
+}
+
+/// A judgement as a check.
+pub fn judged(what: &str, expect: &Expect, judgement: &Judgement) -> CheckReport {
+    CheckReport::plain(what, words(expect), judgement.verdict, observed(&judgement.reasons))
 }
 
 /// All reasons, each once.
@@ -303,19 +300,7 @@ fn observed(reasons: &[String]) -> String {
 pub(super) fn broken(what: String, expected: String, error: &LabError) -> CheckReport {
     let verdict =
         if matches!(error, LabError::Unobservable(_)) { Verdict::Unobservable } else { Verdict::Infrastructure };
-    CheckReport {
-        what,
-        expected,
-        verdict,
-        observed: error.to_string(),
-        client_saw: Vec::new(),
-        server_saw: Vec::new(),
-        trace: Vec::new(),
-        remedy: None,
-        unmodelled: None,
-        statistics: None,
-        beta: 0.0,
-    }
+    CheckReport::plain(what, expected, verdict, error.to_string())
 }
 
 impl Execution {

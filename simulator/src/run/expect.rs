@@ -7,13 +7,16 @@ use std::collections::BTreeMap;
 
 use mesh::model::ServiceAccount;
 
-use super::{aim::Aim, predict::FAILED};
+use super::{aim::Aim, measure::Sample, predict::FAILED};
 use crate::{
     judge::{
         Judgement, Verdict,
-        sequential::{SplitTest, Tolerance},
+        sequential::{Outcome, SplitTest, Tolerance},
     },
-    lab::{Lab, topology::Pod},
+    lab::{
+        Lab,
+        topology::{Pod, Topology},
+    },
     scenario::model::{Because, Denied, Expect, Shape, Split},
 };
 
@@ -58,6 +61,34 @@ impl SplitPlan {
     /// The place of a name among the categories.
     pub fn category(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|n| n == name)
+    }
+}
+
+/// Pods by name, each with its workload.
+#[derive(Clone, Debug)]
+pub struct WorkloadNames(BTreeMap<String, String>);
+
+impl WorkloadNames {
+    /// All pods of a topology.
+    pub fn of(topology: &Topology) -> Self {
+        let pods = topology.pods.values();
+        Self(pods.map(|pod| (pod.object.name.name.to_string(), pod.workload.clone())).collect())
+    }
+
+    /// The workload of a pod; the pod's own name if it belongs to none.
+    pub fn workload<'a>(&'a self, pod: &'a str) -> &'a str {
+        self.0.get(pod).map_or(pod, String::as_str)
+    }
+
+    /// The category of a sample among the shares of a split.
+    pub fn outcome(&self, plan: &SplitPlan, sample: &Sample) -> Outcome {
+        let name = match sample.sightings.as_slice() {
+            [sighting] if sampled::answered(sample) => self.workload(&sighting.pod),
+            [] => FAILED,
+            // Seen twice, or seen without an answer: no share of anybody.
+            _ => return Outcome::Elsewhere,
+        };
+        plan.category(name).map_or(Outcome::Elsewhere, Outcome::Category)
     }
 }
 
@@ -129,7 +160,7 @@ pub fn kebab(value: &impl serde::Serialize) -> String {
 }
 
 /// The identity that `peer` means, for a sender.
-fn expected_peer(lab: &Lab, sender: &Pod, peer: &str) -> String {
+pub(super) fn expected_peer(lab: &Lab, sender: &Pod, peer: &str) -> String {
     let account = match peer.split_once('/') {
         Some((namespace, name)) => ServiceAccount::new(namespace, name),
         None => ServiceAccount::new(sender.object.account.namespace.clone(), peer),
@@ -148,7 +179,18 @@ fn workload<'a>(lab: &'a Lab, pod: &'a str) -> &'a str {
     lab.topology.workload_of(pod).unwrap_or(pod)
 }
 
-/// What every judge of an aspect is given.
+/// What judging samples takes, wherever they come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Scene<'a> {
+    /// The expectation.
+    pub expect: &'a Expect,
+    /// Whose pods the sightings are.
+    pub names: &'a WorkloadNames,
+    /// The caller that `peer` means, as sightings write it.
+    pub peer: Option<&'a str>,
+}
+
+/// What every judge of a prediction is given.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
     /// The lab.

@@ -125,8 +125,7 @@ impl Execution {
                 let wrong = wrong.map(|wrong| format!("; {wrong}")).unwrap_or_default();
                 let observed =
                     if verdict == Verdict::Pass { found.to_string() } else { format!("{found}{wrong}; {told}") };
-                let blank = broken(wanted.what(), count.to_string(), &LabError::Down);
-                return CheckReport { verdict, observed, ..blank };
+                return CheckReport::plain(wanted.what(), count.to_string(), verdict, observed);
             }
             tokio::time::sleep(POLL).await;
         }

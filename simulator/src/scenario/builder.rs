@@ -39,6 +39,7 @@ impl Scenario {
             clauses: Vec::new(),
             tags: Vec::new(),
             kills: Vec::new(),
+            requires: Vec::new(),
             matrix: BTreeMap::new(),
             vars: BTreeMap::new(),
             mesh: Mesh::default(),

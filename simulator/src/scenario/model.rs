@@ -9,17 +9,23 @@ mod expect;
 mod extension;
 mod fault;
 mod observe;
+mod reading;
 mod shorthand;
 mod step;
 mod traffic;
+mod traffic_metrics;
 mod workload;
 
 pub use expect::{Because, Denied, DeniedDetail, Echo, Expect, Shape, Split};
 pub use extension::{Authorization, DescriptorLimit, Extension, RateLimits, Refusal};
 pub use fault::{ControlPlane, Fault, Readiness, RespondChange, Rotation};
 pub use observe::{Collected, Logged, MetricRow, Metrics, Signal};
+pub use reading::Reading;
 pub use step::{Check, Control, Repeat, Step, Until, Wait};
 pub use traffic::{Auto, Connections, Count, Credentials, OwnTls, Probe, Probes, Proto, Traffic};
+pub use traffic_metrics::{
+    MeasuredKind, TrafficDirection, TrafficLatency, TrafficMetrics, TrafficRow, TrafficSide, TrafficTotal,
+};
 pub use workload::{FullPort, Outside, Port, Respond, Workload};
 
 /// One scenario: who there is, what is applied, what is tried, and what must come of it.
@@ -44,6 +50,10 @@ pub struct Scenario {
     /// Names of broken meshes that this scenario must catch.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kills: Vec<String>,
+    /// What a mesh must have for the scenario to say anything about it, beyond what the scenario shows by itself (its kinds, its
+    /// protocols): names of features of the conformance suite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
     /// Axes: the scenario runs once for every combination; `${axis}` stands for the value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub matrix: BTreeMap<String, Vec<String>>,

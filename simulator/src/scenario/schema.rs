@@ -11,17 +11,19 @@ use super::model::Scenario;
 const PLACEHOLDER: &str = r"^\$\{[A-Za-z][A-Za-z0-9_-]*\}$";
 
 /// The verbs of a step: exactly one is there.
-pub const VERBS: [&str; 12] = [
+pub const VERBS: [&str; 14] = [
     "apply",
     "delete",
     "wait",
     "control",
     "traffic",
     "probes",
+    "reading",
     "fault",
     "collected",
     "logged",
     "metrics",
+    "trafficMetrics",
     "parallel",
     "repeat",
 ];
@@ -37,7 +39,7 @@ pub fn schema() -> String {
         step.insert("oneOf".to_owned(), VERBS.iter().map(|verb| json!({"required": [verb]})).collect());
         step.insert(
             "dependentRequired".to_owned(),
-            json!({"traffic": ["expect"], "expect": ["traffic"], "diagnostic": ["apply"]}),
+            json!({"traffic": ["expect"], "expect": ["traffic"], "diagnostic": ["apply"], "mayRefuse": ["apply"]}),
         );
     }
     // Optional for serde because they have defaults in Rust; `check` demands them.

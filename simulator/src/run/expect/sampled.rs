@@ -2,21 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Case, SplitPlan, denial, expected_peer, kebab, workload};
+use super::{Scene, SplitPlan, denial, kebab};
 use crate::{
     exchange::{ClientResult, Sighting},
     judge::{
         Judgement, Verdict,
-        sequential::{Decision, Failure, Outcome, SplitTest},
+        sequential::{Decision, Failure, SplitTest},
     },
-    run::{measure::Sample, predict::FAILED},
+    run::measure::Sample,
     scenario::model::{Echo, Expect},
 };
 
 /// One judgement for each aspect that the expectation names. A denial's reason is judged on the prediction, its evidence by the
 /// control request.
-pub fn judge(case: Case<'_>, samples: &[Sample], split: Option<(&SplitPlan, &SplitTest)>) -> Vec<Judgement> {
-    let expect = case.expect;
+pub fn judge(scene: Scene<'_>, samples: &[Sample], split: Option<(&SplitPlan, &SplitTest)>) -> Vec<Judgement> {
+    let expect = scene.expect;
     if samples.is_empty() {
         return vec![Judgement::of(Verdict::Infrastructure, "no request was sent")];
     }
@@ -43,7 +43,7 @@ pub fn judge(case: Case<'_>, samples: &[Sample], split: Option<(&SplitPlan, &Spl
     }
     parts.extend(responses(expect, samples));
     let reached: BTreeSet<String> =
-        samples.iter().flat_map(|s| &s.sightings).map(|s| workload(case.lab, &s.pod).to_owned()).collect();
+        samples.iter().flat_map(|s| &s.sightings).map(|s| scene.names.workload(&s.pod).to_owned()).collect();
     if !expect.backend.is_empty() {
         let inside = !reached.is_empty() && reached.iter().all(|w| expect.backend.contains(w));
         parts.push(if inside { Judgement::pass() } else { Judgement::fail(format!("served by {reached:?}")) });
@@ -60,9 +60,8 @@ pub fn judge(case: Case<'_>, samples: &[Sample], split: Option<(&SplitPlan, &Spl
         parts.extend(sightings().map(|sighting| seen(sighting, echo)));
         parts.push(all(samples, "reached no application", Sample::is_delivered));
     }
-    if let Some(peer) = &expect.peer {
-        let wanted = expected_peer(case.lab, &case.aim.sender, peer);
-        let saw = |s: &Sample| s.is_delivered() && s.sightings.iter().all(|seen| seen.peer.as_ref() == Some(&wanted));
+    if let Some(wanted) = scene.peer {
+        let saw = |s: &Sample| s.is_delivered() && s.sightings.iter().all(|seen| seen.peer.as_deref() == Some(wanted));
         parts.push(all(samples, &format!("was not seen to come from {wanted}"), saw));
     }
     parts
@@ -110,17 +109,6 @@ fn status_of(sample: &Sample) -> Option<u16> {
     match &sample.view.result {
         ClientResult::Answered { status, .. } | ClientResult::Failed { status, .. } => *status,
     }
-}
-
-/// The category of a sample among the shares of a split.
-pub fn outcome(case: Case<'_>, plan: &SplitPlan, sample: &Sample) -> Outcome {
-    let name = match sample.sightings.as_slice() {
-        [sighting] if answered(sample) => workload(case.lab, &sighting.pod),
-        [] => FAILED,
-        // Seen twice, or seen without an answer: no share of anybody.
-        _ => return Outcome::Elsewhere,
-    };
-    plan.category(name).map_or(Outcome::Elsewhere, Outcome::Category)
 }
 
 fn shares(plan: &SplitPlan, test: &SplitTest) -> Judgement {

@@ -1,11 +1,11 @@
 //! Checks of the steps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Findings, Names, expect, observe, traffic, workloads};
 use crate::scenario::{
     address::PodRef,
-    model::{Control, Fault, Probe, Probes, Scenario, Step, Until, Wait},
+    model::{Control, Expect, Fault, Probe, Probes, Reading, Scenario, Step, Traffic, Until, Wait},
     nearest::list,
     schema::VERBS,
     tree::FieldPath,
@@ -69,6 +69,9 @@ impl<'a> Walk<'a, '_> {
         if let Some(probes) = &step.probes {
             self.probes(probes, &path.key("probes"));
         }
+        if let Some(reading) = &step.reading {
+            self.reading(reading, &path.key("reading"));
+        }
         if let Some(fault) = &step.fault {
             self.fault(fault, &path.key("fault"));
         }
@@ -94,10 +97,12 @@ impl<'a> Walk<'a, '_> {
             step.control.is_some(),
             step.traffic.is_some(),
             step.probes.is_some(),
+            step.reading.is_some(),
             step.fault.is_some(),
             step.collected.is_some(),
             step.logged.is_some(),
             step.metrics.is_some(),
+            step.traffic_metrics.is_some(),
             step.parallel.is_some(),
             step.repeat.is_some(),
         ];
@@ -120,6 +125,9 @@ impl<'a> Walk<'a, '_> {
         if step.traffic.is_none() && step.expect.is_some() {
             let message = "`expect` judges the `traffic` of its step, and there is none";
             self.found.error(path.key("expect"), "misplaced", message);
+        }
+        if step.may_refuse && step.apply.is_none() {
+            self.found.error(path.key("mayRefuse"), "misplaced", "only what is applied can be refused");
         }
         if step.diagnostic.is_some() && step.apply.is_none() {
             self.found.error(
@@ -146,8 +154,8 @@ impl<'a> Walk<'a, '_> {
 
     fn traffic_and_expect(
         &mut self,
-        traffic: Option<&crate::scenario::model::Traffic>,
-        expect: Option<&crate::scenario::model::Expect>,
+        traffic: Option<&Traffic>,
+        expect: Option<&Expect>,
         path: &FieldPath,
         parallel: bool,
     ) {
@@ -194,6 +202,25 @@ impl<'a> Walk<'a, '_> {
         self.not_empty(probes.rows.is_empty(), &path.key("rows"));
         for (index, row) in probes.rows.iter().enumerate() {
             self.probe(row, probes, &path.key("rows").index(index), path);
+        }
+    }
+
+    fn reading(&mut self, reading: &Reading, path: &FieldPath) {
+        self.proves = true;
+        self.traffic_and_expect(Some(&reading.traffic), reading.readings.values().next(), path, false);
+        if reading.readings.len() < 2 {
+            let message = "one reading is no question: name every way in which the clause can be read";
+            self.found.error(path.key("readings"), "reading", message);
+        }
+        for (name, expect) in &reading.readings {
+            let path = path.key("readings").key(name.as_str());
+            expect::check(expect, Some(reading.traffic.proto), self.names, &path, self.found);
+        }
+        for (one, other) in pairs(&reading.readings) {
+            if reading.readings[one] == reading.readings[other] {
+                let message = format!("`{one}` and `{other}` expect the same: nothing can tell them apart");
+                self.found.error(path.key("readings").key(other), "reading", message);
+            }
         }
     }
 
@@ -279,4 +306,10 @@ impl<'a> Walk<'a, '_> {
             self.found.error(path.clone(), "empty", "the list is empty");
         }
     }
+}
+
+/// Every pair of names.
+fn pairs(readings: &BTreeMap<String, Expect>) -> impl Iterator<Item = (&str, &str)> {
+    let names = || readings.keys().map(String::as_str).enumerate();
+    names().flat_map(move |(i, one)| names().filter(move |(j, _)| i < *j).map(move |(_, other)| (one, other)))
 }

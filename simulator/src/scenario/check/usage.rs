@@ -61,11 +61,14 @@ impl<'a> Used<'a> {
     fn step(&mut self, step: &'a Step) {
         self.applied.extend(step.apply.iter().flatten().map(String::as_str));
         let controls = step.control.iter();
-        for traffic in step.traffic.iter().chain(controls.clone().filter_map(|c| c.traffic.as_ref())) {
+        let readings = step.reading.iter();
+        let asked = readings.clone().map(|reading| &reading.traffic);
+        for traffic in step.traffic.iter().chain(asked).chain(controls.clone().filter_map(|c| c.traffic.as_ref())) {
             self.address(&traffic.from, &traffic.to);
             self.address("", traffic.host.as_deref().unwrap_or_default());
         }
-        for expect in step.expect.iter().chain(controls.filter_map(|c| c.expect.as_ref())) {
+        let answers = readings.flat_map(|reading| reading.readings.values());
+        for expect in step.expect.iter().chain(answers).chain(controls.filter_map(|c| c.expect.as_ref())) {
             self.expect(expect);
         }
         if let Some(probes) = &step.probes {
@@ -84,6 +87,11 @@ impl<'a> Used<'a> {
         }
         for pods in step.logged.iter().map(|logged| &logged.by).chain(step.metrics.iter().map(|metrics| &metrics.of)) {
             self.words.extend(pods.parse::<PodRef>().map(|pod| pod.workload));
+        }
+        if let Some(wanted) = &step.traffic_metrics {
+            let rows = wanted.rows.iter().chain(&wanted.absent);
+            let named = rows.flat_map(|row| row.name.iter().chain(&row.peer).chain(&row.backend)).chain(&wanted.name);
+            self.words.extend(named.filter_map(|name| name.parse::<PodRef>().ok()).map(|pod| pod.workload));
         }
         for branch in step.parallel.iter().flatten() {
             self.steps(branch);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Collected, Expect, Fault, Logged, Metrics, Probes, Traffic};
+use super::{Collected, Expect, Fault, Logged, Metrics, Probes, Reading, Traffic, TrafficMetrics};
 
 /// One step: exactly one verb, and what every step may have.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +24,9 @@ pub struct Step {
     /// With `apply`: the manifest must be refused, or accepted with a diagnostic, of this code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnostic: Option<String>,
+    /// With `apply`: the mesh may refuse the manifest instead; then the scenario goes on without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_refuse: bool,
     /// Waits for a condition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
@@ -39,6 +42,9 @@ pub struct Step {
     /// Sends single requests, one a row, each with its own expectation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Probes>,
+    /// Finds out how the mesh reads an ambiguous clause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
     /// Breaks or changes something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
@@ -51,6 +57,9 @@ pub struct Step {
     /// Looks at the statistics of sidecars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Metrics>,
+    /// Asks the mesh's metrics API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic_metrics: Option<TrafficMetrics>,
     /// Runs branches side by side; ends when all of them have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallel: Option<Vec<Vec<Step>>>,
