@@ -74,8 +74,8 @@ impl Selection {
 }
 
 #[expect(clippy::panic, reason = "the files are part of the binary, and a test reads them all")]
-fn embedded<T: DeserializeOwned>(file: &str, text: &str) -> T {
-    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("clauses/{file}: {error}"))
+pub(crate) fn embedded<T: DeserializeOwned>(file: &str, text: &str) -> T {
+    serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 #[cfg(test)]
@@ -122,6 +122,16 @@ mod tests {
             match ours {
                 Some(ours) => assert!(readings.contains_key(ours) && readings.len() > 1, "{id}: {ours}"),
                 None => assert!(readings.is_empty() && *level != Level::Ambiguous, "{id}"),
+            }
+        }
+    }
+
+    #[test]
+    fn clauses_need_features_that_there_are() {
+        let known = &crate::feature::catalogue().features;
+        for Clause { id, features, .. } in clauses() {
+            for feature in features {
+                assert!(known.iter().any(|one| one.name == *feature), "{id}: there is no feature {feature}");
             }
         }
     }

@@ -1,8 +1,12 @@
 //! One requirement of the specification, as data.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// A clause: something that the specification demands, recommends, leaves open or makes optional.
@@ -19,6 +23,9 @@ pub struct Clause {
     pub spec: String,
     /// What can show that a mesh keeps it.
     pub proof: Proof,
+    /// What a mesh must claim for the clause to say anything about it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub features: BTreeSet<String>,
     /// The requirement; of an ambiguous clause, the open question.
     pub text: String,
     /// What else one should know.
@@ -33,7 +40,7 @@ pub struct Clause {
 }
 
 /// An API group of the Service Mesh Interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Api {
     /// `access.smi-spec.io`: TrafficTarget.
@@ -48,7 +55,7 @@ pub enum Api {
 
 /// How binding a clause is. The specification has no keywords section: an explicit "must" is rare, most sentences state
 /// what will be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// The text says "must".
@@ -66,7 +73,7 @@ pub enum Level {
 }
 
 /// What can show that a mesh keeps a clause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Proof {
     /// Requests between workloads, and what both ends saw of them.

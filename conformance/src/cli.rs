@@ -2,32 +2,33 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
+use simulator::scenario::problem::Problem;
 
-use crate::{
-    catalogue::Selection,
-    clause::{Api, Clause, Level},
-    matrix::{Matrix, ScenarioError},
-};
+use crate::{kill::LoadError, matrix::ScenarioError, suite::SuiteError};
 
+mod adapter;
+mod clauses;
+mod false_alarms;
+mod features;
+mod mutants;
+mod preflight;
+mod report;
+mod run;
 mod table;
 
 const EXAMPLES: &str = "\
 Examples:
-  smi-conformance clauses                              all clauses of the specification
-  smi-conformance clauses --api split --level ambiguous
+  smi-conformance run                                  the whole suite, on this project's own mesh
+  smi-conformance run --report report.html -- python3 my_adapter.py
   smi-conformance clauses --matrix                     clauses and the files under ./scenarios that show them
-  smi-conformance clauses --matrix my/scenarios -o json
 
 Exit codes:
-  0 done   2 wrong usage, or scenario files that cannot be used
-
-In the list, an asterisk marks how this project's own mesh reads an ambiguous clause.";
+  0 pass   1 fail   2 wrong usage   3 infrastructure broke   4 inconclusive, or a claim that nothing proved";
 
 /// Asks any service mesh the questions of the Service Mesh Interface.
 #[derive(Debug, Parser)]
@@ -39,25 +40,32 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs the suite, and reports what the mesh keeps and lacks.
+    Run(run::Run),
+    /// Renders reports anew, and compares them.
+    Report(report::ReportArgs),
+    /// Adapters: executables through which the suite asks any mesh.
+    Adapter(adapter::Adapter),
+    /// Speaks the adapter protocol on standard input and output, over this project's own mesh.
+    #[command(hide = true)]
+    ServeAdapter(adapter::ServeAdapter),
+    /// Says what a cluster has and lacks, before anything runs on it. Changes nothing.
+    Preflight(preflight::Preflight),
+    /// Prints the features that a mesh can claim, and the profiles that they make up.
+    Features(features::Features),
     /// Prints the clauses of the specification, or what shows them.
-    Clauses(Clauses),
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-struct Clauses {
-    /// Only clauses about this API; may be repeated.
-    #[arg(long, value_enum)]
-    api: Vec<Api>,
-    /// Only clauses of this level; may be repeated.
-    #[arg(long, value_enum)]
-    level: Vec<Level>,
-    /// Sets the clauses against the scenario files under this directory (`scenarios` if omitted).
-    #[arg(long, value_name = "SCENARIO_DIR", num_args = 0..=1, default_missing_value = "scenarios")]
-    matrix: Option<std::path::PathBuf>,
-    /// How to print.
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
+    Clauses(clauses::Clauses),
+    /// Tries the suite on meshes that are broken on purpose: what it can tell, and what it cannot.
+    Mutants(mutants::Mutants),
+    /// Tries the suite's statistics on a mesh that is exactly right: how often it fails all the same.
+    FalseAlarms(false_alarms::FalseAlarms),
+    /// Prints a JSON Schema.
+    Schema(adapter::Schema),
+    /// Prints completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -76,67 +84,88 @@ enum Output {
 enum CliError {
     #[error(transparent)]
     Scenarios(#[from] ScenarioError),
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
     /// Printed after the matrix: the rest of it is right.
     #[error("unknown clauses in scenario files: {0}; `smi-conformance clauses` lists those that there are")]
     Unknown(String),
+    /// The command line asks for something that does not exist.
+    #[error("{0}")]
+    Usage(String),
+    /// Something around the tests is missing or broken.
+    #[error("{0}")]
+    Infrastructure(String),
     #[error("write: {0}")]
     Write(#[from] io::Error),
     #[error("json: {0}")]
     Json(#[from] serde_json::Error),
     #[error("yaml: {0}")]
     Yaml(String),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("no broken mesh is called {0}; `smi-conformance mutants --list` shows all")]
+    NoMutant(String),
+    #[error(transparent)]
+    Report(#[from] report::ReportError),
+    /// Printed after what was found.
+    #[error("{0}")]
+    Found(String),
+}
+
+impl CliError {
+    fn problems(&self) -> &[Problem] {
+        match self {
+            Self::Scenarios(ScenarioError::Problems(problems))
+            | Self::Suite(SuiteError::Problems(problems))
+            | Self::Load(LoadError::Problems(problems)) => problems,
+            _ => &[],
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Found(_) => 1,
+            Self::Infrastructure(_) | Self::Write(_) => 3,
+            _ => 2,
+        }
+    }
 }
 
 /// Reads the command line, does what it says, prints errors. Wrong usage exits with 2 in clap.
 #[must_use]
 pub fn main() -> ExitCode {
-    match dispatch(Cli::parse().command, &mut io::stdout().lock()) {
-        Ok(()) => ExitCode::SUCCESS,
+    // Not locked: `serve-adapter` writes from threads of its own.
+    match dispatch(Cli::parse().command, &mut io::stdout()) {
+        Ok(code) => code.into(),
         // The reader of a pipe went away: it has seen enough.
         Err(CliError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            if let CliError::Scenarios(ScenarioError::Problems(problems)) = &error {
-                let colour = simulator::cli::colour(&io::stderr());
-                problems.iter().for_each(|problem| eprint!("{}", problem.render(colour)));
-            }
+            let colour = simulator::cli::colour(&io::stderr());
+            error.problems().iter().for_each(|problem| eprint!("{}", problem.render(colour)));
             eprintln!("smi-conformance: {error}");
-            ExitCode::from(2)
+            error.exit_code().into()
         }
     }
 }
 
-fn dispatch(Command::Clauses(args): Command, out: &mut dyn Write) -> Result<(), CliError> {
-    let selection = Selection { apis: args.api, levels: args.level };
-    match args.matrix {
-        Some(directory) => matrix(&directory, &selection, args.output, out),
-        None => clauses(&selection, args.output, out),
+/// Does what is asked; returns the exit code.
+fn dispatch(command: Command, out: &mut dyn Write) -> Result<u8, CliError> {
+    match command {
+        Command::Run(args) => run::run(&args, out),
+        Command::Report(args) => Ok(report::report(&args, out)?),
+        Command::Adapter(args) => adapter::adapter(&args, out).map(|kept| u8::from(!kept)),
+        Command::ServeAdapter(args) => adapter::serve(&args).map(|()| 0),
+        Command::Preflight(args) => preflight::run(&args, out),
+        Command::Features(args) => features::run(&args, out),
+        Command::Clauses(args) => clauses::run(args, out),
+        Command::Mutants(args) => mutants::run(&args, out).map(|()| 0),
+        Command::FalseAlarms(args) => false_alarms::run(&args, out).map(|()| 0),
+        Command::Schema(args) => adapter::schema(&args, out).map(|()| 0),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "smi-conformance", out);
+            Ok(0)
+        }
     }
-}
-
-fn clauses(selection: &Selection, output: Output, out: &mut dyn Write) -> Result<(), CliError> {
-    let clauses: Vec<&Clause> = selection.clauses().collect();
-    let text = match output {
-        Output::Table => table::clauses(&clauses),
-        Output::Json | Output::Yaml => structured(&clauses, output)?,
-    };
-    Ok(out.write_all(text.as_bytes())?)
-}
-
-fn matrix(directory: &Path, selection: &Selection, output: Output, out: &mut dyn Write) -> Result<(), CliError> {
-    let matrix = Matrix::read(directory, selection)?;
-    let text = match output {
-        Output::Table => table::matrix(&matrix),
-        Output::Json | Output::Yaml => structured(&matrix.rows, output)?,
-    };
-    out.write_all(text.as_bytes())?;
-    if matrix.unknown.is_empty() {
-        return Ok(());
-    }
-    let named = |(id, files): (&String, &std::collections::BTreeSet<std::path::PathBuf>)| {
-        let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-        format!("{id} ({})", files.join(", "))
-    };
-    Err(CliError::Unknown(matrix.unknown.iter().map(named).collect::<Vec<_>>().join(", ")))
 }
 
 fn structured(value: &impl Serialize, output: Output) -> Result<String, CliError> {

@@ -6,16 +6,20 @@ use std::{
 };
 
 use serde::Serialize;
-use simulator::scenario::{
-    expand::expand,
-    find::{FindError, files},
-    problem::Problem,
-    read,
+use simulator::{
+    run,
+    scenario::{
+        expand::expand,
+        find::{FindError, files},
+        problem::Problem,
+        read,
+    },
 };
 
 use crate::{
     catalogue::{self, Selection},
     clause::{Clause, Level, Proof},
+    portable,
 };
 
 /// Every selected clause with the scenario files that name it.
@@ -37,8 +41,9 @@ pub struct Row {
     pub level: Level,
     /// What can show it.
     pub proof: Proof,
-    /// Scenario files that name it, relative to the directory that was read, sorted.
-    pub scenarios: BTreeSet<PathBuf>,
+    /// Scenario files that name it, relative to the directory that was read, each with the backends that can show it: `evaluator`,
+    /// `process`, `container`, and `adapter` where the scenario is for every mesh.
+    pub scenarios: BTreeMap<PathBuf, BTreeSet<&'static str>>,
     /// Why no scenario shows it, if there is a reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unshown: Option<&'static str>,
@@ -46,6 +51,9 @@ pub struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing: Option<&'static str>,
 }
+
+/// Files by the clauses that they name, each with its backends.
+type Named = BTreeMap<String, BTreeMap<PathBuf, BTreeSet<&'static str>>>;
 
 /// Why scenario files cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,22 +72,22 @@ impl Matrix {
     /// # Errors
     /// There is no scenario file, or one of them cannot be used.
     pub fn read(directory: &Path, selection: &Selection) -> Result<Self, ScenarioError> {
-        let mut named = BTreeMap::<String, BTreeSet<PathBuf>>::new();
+        let mut named = Named::new();
         let mut problems = Vec::new();
         for path in files(&[directory.to_owned()])? {
-            let ids = clauses_of(&path).unwrap_or_else(|found| {
+            let (ids, backends) = clauses_of(&path).unwrap_or_else(|found| {
                 problems.extend(found);
-                BTreeSet::new()
+                Default::default()
             });
             let relative = path.strip_prefix(directory).ok().filter(|rest| rest.file_name().is_some());
             for id in ids {
-                named.entry(id).or_default().insert(relative.unwrap_or(&path).to_owned());
+                named.entry(id).or_default().insert(relative.unwrap_or(&path).to_owned(), backends.clone());
             }
         }
         if problems.is_empty() { Ok(Self::new(named, selection)) } else { Err(ScenarioError::Problems(problems)) }
     }
 
-    fn new(mut named: BTreeMap<String, BTreeSet<PathBuf>>, selection: &Selection) -> Self {
+    fn new(mut named: Named, selection: &Selection) -> Self {
         let row = |clause: &'static Clause| Row {
             clause,
             level: clause.level,
@@ -90,7 +98,8 @@ impl Matrix {
         };
         let rows = selection.clauses().map(row).collect();
         named.retain(|id, _| catalogue::clause(id).is_none());
-        Self { rows, unknown: named }
+        let unknown = named.into_iter().map(|(id, files)| (id, files.into_keys().collect())).collect();
+        Self { rows, unknown }
     }
 
     /// The clauses that a mesh must keep or is meant to keep, that traffic can show, that no scenario names, and for which
@@ -112,14 +121,21 @@ impl Row {
     /// Whether there should be a scenario for it.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        self.level.is_binding() && self.proof == Proof::Traffic
+        self.level.is_binding() && matches!(self.proof, Proof::Traffic | Proof::Admission | Proof::Metrics)
     }
 }
 
-/// The ids that a file names, in any of the scenarios that it stands for.
-fn clauses_of(path: &Path) -> Result<BTreeSet<String>, Vec<Problem>> {
+/// The ids that a file names, in any of the scenarios that it stands for, and the backends that can show all of those.
+fn clauses_of(path: &Path) -> Result<(BTreeSet<String>, BTreeSet<&'static str>), Vec<Problem>> {
     let document = read::file(path).map_err(|problem| vec![*problem])?;
-    Ok(expand(&document)?.into_iter().flat_map(|expanded| expanded.scenario.clauses).collect())
+    let (mut ids, mut backends) = (BTreeSet::new(), None::<BTreeSet<&'static str>>);
+    for expanded in expand(&document)? {
+        let adapter = portable::violations(&expanded.scenario).is_empty().then_some("adapter");
+        let shown: BTreeSet<_> = run::backends(&expanded.scenario).into_iter().chain(adapter).collect();
+        backends = Some(backends.map_or(shown.clone(), |known| &known & &shown));
+        ids.extend(expanded.scenario.clauses);
+    }
+    Ok((ids, backends.unwrap_or_default()))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
@@ -156,15 +172,18 @@ mod tests {
         let matrix = matrix(&[("split/one.yaml", &one), ("two.yaml", &two)]).unwrap();
         let row = |id: &str| matrix.rows.iter().find(|row| row.clause.id == id).unwrap();
         let files = |names: &[&str]| names.iter().map(PathBuf::from).collect::<BTreeSet<_>>();
-        assert_eq!(row("TS-01").scenarios, files(&["split/one.yaml", "two.yaml"]));
-        assert_eq!(row("TS-02").scenarios, files(&[]));
+        let shown = |id: &str| row(id).scenarios.keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(shown("TS-01"), files(&["split/one.yaml", "two.yaml"]));
+        assert_eq!(shown("TS-02"), files(&[]));
+        let everywhere = BTreeSet::from(["adapter", "container", "evaluator", "process"]);
+        assert_eq!(row("TS-01").scenarios[Path::new("two.yaml")], everywhere);
         assert_eq!(matrix.unknown, BTreeMap::from([("TS-99".to_owned(), files(&["two.yaml"]))]));
         let outdated: Vec<_> = matrix.outdated().map(|row| row.clause.id.as_str()).collect();
         assert_eq!(outdated, ["TT-20", "TT-31", "L4-05", "L4-06"], "one is shown after all, three not even in part");
         let gaps: Vec<_> = matrix.gaps().map(|row| row.clause.id.as_str()).collect();
         assert!(gaps.contains(&"TS-02") && !gaps.contains(&"TS-01"), "{gaps:?}");
         assert!(gaps.contains(&"TT-20") && !gaps.contains(&"L4-05"), "{gaps:?}");
-        assert!(!gaps.contains(&"TS-07") && !gaps.contains(&"TM-03"), "ambiguous, or not for traffic to show");
+        assert!(!gaps.contains(&"TS-07") && !gaps.contains(&"TM-01"), "ambiguous, or only a cluster can show it");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Tables for reading.
 
+use std::collections::BTreeSet;
+
 use tabled::{builder::Builder, settings::Style};
 
 use crate::{
@@ -41,16 +43,32 @@ fn requirement(clause: &Clause) -> String {
 /// Every clause with the scenario files that name it, and a summary.
 pub(super) fn matrix(matrix: &Matrix) -> String {
     let mut table = Builder::default();
-    table.push_record(["ID", "LEVEL", "PROOF", "SCENARIOS"]);
+    table.push_record(["ID", "LEVEL", "PROOF", "SCENARIOS", "BACKENDS"]);
     for row in &matrix.rows {
-        table.push_record([row.clause.id.clone(), row.level.to_string(), row.proof.to_string(), shown_by(row)]);
+        let backends: Vec<String> = row.scenarios.values().map(letters).collect();
+        table.push_record([
+            row.clause.id.clone(),
+            row.level.to_string(),
+            row.proof.to_string(),
+            shown_by(row),
+            backends.join("\n"),
+        ]);
     }
     let text = laid_out(table);
-    format!("{text}\n{}", summary(matrix))
+    format!(
+        "{text}\n{}e: evaluator, p: Envoy processes, c: Envoy in containers, a: any mesh, by an adapter\n",
+        summary(matrix)
+    )
+}
+
+/// One letter a backend.
+fn letters(backends: &BTreeSet<&'static str>) -> String {
+    let shown = |name: &&str| if backends.contains(name) { name.chars().next().unwrap_or('?') } else { '-' };
+    ["evaluator", "process", "container", "adapter"].iter().map(shown).collect()
 }
 
 fn shown_by(row: &Row) -> String {
-    let mut lines: Vec<String> = row.scenarios.iter().map(|file| file.display().to_string()).collect();
+    let mut lines: Vec<String> = row.scenarios.keys().map(|file| file.display().to_string()).collect();
     match row.missing.or(row.unshown) {
         Some(reason) => lines.push(wrapped(&format!("(missing: {reason})"), 1)),
         None if !lines.is_empty() => {}
@@ -65,7 +83,7 @@ fn summary(matrix: &Matrix) -> String {
     let shown = due.iter().filter(|row| !row.scenarios.is_empty()).count();
     let excused = due.iter().filter(|row| row.scenarios.is_empty() && row.unshown.is_some()).count();
     let mut text = format!(
-        "{}, of which {} bind a mesh and can be shown by traffic: {shown} shown, {excused} not, for a reason\n",
+        "{}, of which {} bind a mesh and need no cluster to be shown: {shown} shown, {excused} not, for a reason\n",
         count(matrix.rows.len(), "clause"),
         due.len(),
     );

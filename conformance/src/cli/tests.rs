@@ -1,7 +1,7 @@
 use super::*;
 
 /// Runs a command line; what it printed, and how it ended.
-fn run(line: &[&str]) -> (String, Result<(), CliError>) {
+fn run(line: &[&str]) -> (String, Result<u8, CliError>) {
     let cli = Cli::try_parse_from(["smi-conformance"].iter().chain(line)).unwrap();
     let mut out = Vec::new();
     let ended = dispatch(cli.command, &mut out);
@@ -44,13 +44,14 @@ fn the_matrix_tells_what_is_missing_and_refuses_unknown_clauses() {
     let (table, ended) = run(&line);
     ended.unwrap();
     insta::assert_snapshot!(table, @r"
-ID       LEVEL   PROOF       SCENARIOS
+ID       LEVEL   PROOF       SCENARIOS   BACKENDS
 API-04   must    traffic     NONE YET
-API-05   must    admission   -
-TS-12    must    traffic     a.yaml
+API-05   must    admission   NONE YET
+TS-12    must    traffic     a.yaml      epca
 
-3 clauses, of which 2 bind a mesh and can be shown by traffic: 1 shown, 0 not, for a reason
-no scenario yet: API-04
+3 clauses, of which 3 bind a mesh and need no cluster to be shown: 1 shown, 0 not, for a reason
+no scenario yet: API-04 API-05
+e: evaluator, p: Envoy processes, c: Envoy in containers, a: any mesh, by an adapter
 ");
     write(&text.replace("TS-12", "TS-12, TS-77"));
     let (table, ended) = run(&line);
@@ -62,8 +63,8 @@ no scenario yet: API-04
 
 #[test]
 fn the_directory_of_the_matrix_may_be_left_out() {
-    let Cli { command: Command::Clauses(args) } =
-        Cli::try_parse_from(["smi-conformance", "clauses", "--matrix", "-o", "json"]).unwrap();
+    let cli = Cli::try_parse_from(["smi-conformance", "clauses", "--matrix", "-o", "json"]).unwrap();
+    let Command::Clauses(args) = cli.command else { panic!("{cli:?}") };
     assert_eq!((args.matrix.unwrap().to_str(), args.output), (Some("scenarios"), Output::Json));
     assert!(Cli::try_parse_from(["smi-conformance", "clauses", "--level", "maybe"]).is_err());
 }

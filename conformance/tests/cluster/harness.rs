@@ -1,0 +1,1 @@
+../../../mesh/tests/api_server/harness.rs
