@@ -154,13 +154,7 @@ impl Needed {
         step.expect.iter().chain(expected).for_each(|expect| self.expect(expect));
         if let Some(probes) = &step.probes {
             for row in &probes.rows {
-                let to = row.to.as_ref().or(probes.to.as_ref());
-                self.traffic(&Traffic {
-                    to: to.cloned().unwrap_or_default(),
-                    proto: row.proto.or(probes.proto).unwrap_or_default(),
-                    present: row.present.clone(),
-                    ..Traffic::default()
-                });
+                self.traffic(&probes.traffic(row));
                 self.expect(&row.expect);
             }
         }

@@ -2,12 +2,15 @@
 
 use std::fmt;
 
-use simulator::scenario::model::{Control, ControlPlane, Expect, Fault, Reading, Scenario, Step, Traffic};
+use simulator::{
+    run::aim::describe,
+    scenario::model::{Control, ControlPlane, Expect, Fault, Reading, Scenario, Step, Traffic},
+};
 
 use super::{
     Readings, Request, Unknown, World,
     expect::{Comparison, compare},
-    steps::{changes, find, probe, words},
+    steps::changes,
 };
 use crate::catalogue;
 
@@ -140,7 +143,7 @@ impl<'a> Walk<'a> {
             self.holds(traffic, expect);
         }
         for row in step.probes.iter().flat_map(|probes| probes.rows.iter().map(move |row| (probes, row))) {
-            self.holds(&probe(row.0, row.1), &row.1.expect);
+            self.holds(&row.0.traffic(row.1), &row.1.expect);
         }
         if let Some(control) = &step.control {
             self.control(control);
@@ -204,7 +207,7 @@ impl<'a> Walk<'a> {
 
     /// What is stated to hold now must hold, and what the later step states must not.
     fn control(&mut self, control: &Control) {
-        let later = find(&self.scenario.steps, &control.discriminates);
+        let later = Step::find(&self.scenario.steps, &control.discriminates);
         let Some((Some(traffic), Some(expect))) = later.map(|step| (&step.traffic, &step.expect)) else {
             let stated = format!("it discriminates {}", control.discriminates);
             return self.disagree("", stated, "no step of this name sends traffic and expects something".to_owned());
@@ -218,7 +221,7 @@ impl<'a> Walk<'a> {
 
     /// Compares in every world that may be in force. `complaint` makes a statement of what does not agree, if it should have.
     fn judge(&mut self, traffic: &Traffic, expect: &Expect, complaint: impl Fn(&[String]) -> Option<String>) {
-        let what = words(traffic);
+        let what = describe(traffic);
         if self.unstable {
             return self.cannot(&what, "several things change at the same time");
         }
@@ -252,7 +255,7 @@ impl<'a> Walk<'a> {
 
     /// However the clause is read, exactly the expectation of that reading must hold.
     fn reading(&mut self, reading: &Reading) {
-        let what = format!("{}, {}", reading.clause, words(&reading.traffic));
+        let what = format!("{}, {}", reading.clause, describe(&reading.traffic));
         let known = catalogue::clause(&reading.clause).map(|clause| &clause.readings);
         for name in reading.readings.keys() {
             if !known.is_some_and(|known| known.contains_key(name)) {

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     judge::Verdict,
     report::{CheckReport, ReadingReport, StepReport},
-    scenario::model::{Check, Control, Expect, Probe, Probes, Reading, Scenario, Step, Traffic},
+    scenario::model::{Check, Control, Expect, Probes, Reading, Scenario, Step, Traffic},
 };
 
 /// A scenario on its way through its steps.
@@ -210,7 +210,7 @@ impl<'w> Walk<'w> {
 
     /// The expectation of the discriminated step must fail now, and what is expected now must hold.
     async fn control_step(&self, control: &Control, around: &Surroundings) -> Vec<CheckReport> {
-        let Some(later) = find(&self.scenario.steps, &control.discriminates) else {
+        let Some(later) = Step::find(&self.scenario.steps, &control.discriminates) else {
             return vec![unknown("control", &format!("no step is called {}", control.discriminates))];
         };
         let (Some(later_traffic), Some(later_expect)) = (&later.traffic, &later.expect) else {
@@ -264,28 +264,8 @@ pub fn traffic_of(scenario: &Scenario) -> Vec<Traffic> {
 }
 
 /// The rows of a probe table, each as traffic of one request.
-fn rows(probes: &Probes) -> Vec<(Traffic, Expect)> {
-    let whole = |row: &Probe| {
-        let (method, path) = match (&row.get, &row.post) {
-            (Some(path), _) => (Some("GET".to_owned()), Some(path.clone())),
-            (None, Some(path)) => (Some("POST".to_owned()), Some(path.clone())),
-            (None, None) => (row.method.clone(), row.path.clone()),
-        };
-        let traffic = Traffic {
-            from: row.from.clone().or_else(|| probes.from.clone()).unwrap_or_default(),
-            to: row.to.clone().or_else(|| probes.to.clone()).unwrap_or_default(),
-            host: row.host.clone(),
-            method,
-            path,
-            headers: row.headers.clone(),
-            proto: row.proto.or(probes.proto).unwrap_or_default(),
-            tls: row.tls.clone(),
-            present: row.present.clone(),
-            ..Traffic::default()
-        };
-        (traffic, row.expect.clone())
-    };
-    probes.rows.iter().map(whole).collect()
+fn rows(probes: &Probes) -> impl Iterator<Item = (Traffic, Expect)> {
+    probes.rows.iter().map(|row| (probes.traffic(row), row.expect.clone()))
 }
 
 fn collect(steps: &[Step], into: &mut Vec<Traffic>) {
@@ -297,16 +277,6 @@ fn collect(steps: &[Step], into: &mut Vec<Traffic>) {
         step.parallel.iter().flatten().for_each(|branch| collect(branch, into));
         step.repeat.iter().for_each(|repeat| collect(&repeat.steps, into));
     }
-}
-
-fn find<'a>(steps: &'a [Step], id: &str) -> Option<&'a Step> {
-    steps.iter().find_map(|step| {
-        if step.id.as_deref() == Some(id) {
-            return Some(step);
-        }
-        let branches = step.parallel.iter().flatten().find_map(|branch| find(branch, id));
-        branches.or_else(|| step.repeat.as_ref().and_then(|repeat| find(&repeat.steps, id)))
-    })
 }
 
 fn sends_until_done(step: &Step) -> bool {

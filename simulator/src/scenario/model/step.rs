@@ -68,6 +68,20 @@ pub struct Step {
     pub repeat: Option<Repeat>,
 }
 
+impl Step {
+    /// The step with this id among `steps`, in branches and repetitions too.
+    #[must_use]
+    pub fn find<'a>(steps: &'a [Self], id: &str) -> Option<&'a Self> {
+        steps.iter().find_map(|step| {
+            if step.id.as_deref() == Some(id) {
+                return Some(step);
+            }
+            let branches = step.parallel.iter().flatten().find_map(|branch| Self::find(branch, id));
+            branches.or_else(|| step.repeat.as_ref().and_then(|repeat| Self::find(&repeat.steps, id)))
+        })
+    }
+}
+
 /// A condition to wait for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

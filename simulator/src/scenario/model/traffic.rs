@@ -158,6 +158,30 @@ pub struct Probes {
     pub rows: Vec<Probe>,
 }
 
+impl Probes {
+    /// A row as traffic of one request, with what the table says for all rows.
+    #[must_use]
+    pub fn traffic(&self, row: &Probe) -> Traffic {
+        let (method, path) = match (&row.get, &row.post) {
+            (Some(path), _) => (Some("GET".to_owned()), Some(path.clone())),
+            (None, Some(path)) => (Some("POST".to_owned()), Some(path.clone())),
+            (None, None) => (row.method.clone(), row.path.clone()),
+        };
+        Traffic {
+            from: row.from.clone().or_else(|| self.from.clone()).unwrap_or_default(),
+            to: row.to.clone().or_else(|| self.to.clone()).unwrap_or_default(),
+            host: row.host.clone(),
+            method,
+            path,
+            headers: row.headers.clone(),
+            proto: row.proto.or(self.proto).unwrap_or_default(),
+            tls: row.tls.clone(),
+            present: row.present.clone(),
+            ..Traffic::default()
+        }
+    }
+}
+
 /// One row of a probe table. `get: /path` is short for `method: GET` and `path: /path`; likewise `post`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
