@@ -97,7 +97,7 @@ impl Request {
             headers,
             authority: traffic.host.clone().or(dialled),
             http2: grpc || traffic.proto == Proto::Http2,
-            library: grpc || traffic.proto == Proto::Websocket,
+            adds_headers: grpc || traffic.proto == Proto::Websocket,
         });
         let host = traffic.host.clone();
         Ok(Self {

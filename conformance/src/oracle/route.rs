@@ -18,8 +18,8 @@ pub(super) struct HttpRequest {
     /// `Host` or `:authority`, if it is known.
     pub(super) authority: Option<String>,
     pub(super) http2: bool,
-    /// A library made it, and adds headers of its own.
-    pub(super) library: bool,
+    /// Whatever makes it adds headers of its own.
+    pub(super) adds_headers: bool,
 }
 
 /// The clauses by which something was decided.
@@ -238,7 +238,7 @@ fn header_holds(
             None => Unknown::because("the authority is an address that is not known here"),
         };
     }
-    if name.starts_with(':') || (request.library && !request.headers.contains_key(name)) {
+    if name.starts_with(':') || (request.adds_headers && !request.headers.contains_key(name)) {
         return Unknown::because(format!("what clients send as `{name}` is not known"));
     }
     let Some(lines) = request.headers.get(name) else {
